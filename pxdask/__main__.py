@@ -1,0 +1,5 @@
+"""``python -m pxdask``."""
+
+from pxdask.cli import main
+
+main()

@@ -1,0 +1,259 @@
+"""Commands of ``pxdask``: simulate, check, run, resume, status, maps."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from pxdask.core.errors import PxdaskError
+
+if TYPE_CHECKING:
+    from astropy.table import Table as AstropyTable
+
+    from pxdask.survey.results import Run
+
+EXIT_FAILURES = 1
+"""The run went through, but some galaxies failed."""
+
+EXIT_ERROR = 2
+"""Nothing was done: an argument, the configuration or the catalogue is wrong."""
+
+MAX_SHOWN = 30
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    help="Spatially resolved SED fitting of galaxies: catalogue and images in, maps out.",
+)
+out = Console()
+err = Console(stderr=True)
+
+CatalogFile = Annotated[Path, typer.Argument(help="catalogue: ECSV, CSV, FITS, Parquet, VOTable")]
+ConfigFile = Annotated[Path, typer.Argument(help="settings: YAML")]
+StoreOption = Annotated[Path, typer.Option("--store", help="folder of the run")]
+StoreArgument = Annotated[Path, typer.Argument(help="folder of the run")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="what {data_root} in path templates stands for [default: $PXDASK_DATA_ROOT]"),
+]
+Workers = Annotated[int | None, typer.Option(help="worker processes [default: one a core]", min=1)]
+Cluster = Annotated[Path | None, typer.Option(help="YAML file that describes the cluster")]
+Serial = Annotated[bool, typer.Option("--serial", help="work in this process, without a cluster")]
+Galaxy = Annotated[list[str] | None, typer.Option(help="only this galaxy; may be repeated")]
+FromStage = Annotated[
+    str | None, typer.Option("--from", help="make this stage and all after it again")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="try again what failed with the same input")
+]
+
+
+def main() -> None:
+    """Run the command line; known errors are one message and an exit code, not a traceback."""
+    try:
+        app()
+    except PxdaskError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(EXIT_ERROR) from None
+
+
+@app.callback()
+def _setup(
+    *, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log every task")] = False
+) -> None:
+    """Set up logging for all commands."""
+    level = logging.INFO if verbose else logging.WARNING
+    # the level is the handler's too: distributed sets its own loggers' levels
+    handler = RichHandler(level, console=err, show_path=False, show_time=verbose, markup=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+
+
+@app.command()
+def simulate(
+    catalog: CatalogFile,
+    folder: Annotated[Path, typer.Option("--out", help="folder for the images")],
+    seed: Annotated[int, typer.Option(help="seed of the noise", min=0)] = 1,
+) -> None:
+    """Make mock images of a catalogue's galaxies in 12 bands, GALEX to WISE, with their truth."""
+    from pxdask.survey.mock import simulate as make  # noqa: PLC0415
+
+    made = make(catalog, folder, seed=seed)
+    out.print(f"{len(made)} galaxies in {folder}", highlight=False)
+
+
+@app.command()
+def check(
+    catalog: CatalogFile,
+    config: ConfigFile,
+    data_root: DataRoot = None,
+    store: StoreOption = Path(),
+) -> None:
+    """Open all headers and check filters, PSFs, units, positions and disk space; run nothing."""
+    from pxdask.core.config import SurveyConfig  # noqa: PLC0415
+    from pxdask.core.config import data_root as root_of  # noqa: PLC0415
+    from pxdask.io.catalog import read_catalog  # noqa: PLC0415
+    from pxdask.survey.preflight import preflight  # noqa: PLC0415
+
+    table, settings = read_catalog(catalog), SurveyConfig.load(config)
+    root = str(Path(root_of(data_root)).resolve())
+    found = preflight(table, settings, root=root, store=store.resolve())
+    for problem in found.problems:
+        out.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+    good = 0 if found.fatal else len(table) - len(found.bad_galaxies)
+    out.print(
+        f"{good} of {len(table)} galaxies can run, in {len(settings.bands)} bands;"
+        f" about {found.bytes_needed / 1e6:.0f} MB",
+        highlight=False,
+    )
+    if found.problems:
+        raise typer.Exit(EXIT_FAILURES)
+
+
+@app.command()
+def run(
+    catalog: CatalogFile,
+    config: ConfigFile,
+    store: StoreOption,
+    *,
+    data_root: DataRoot = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    serial: Serial = False,
+    galaxy: Galaxy = None,
+    from_stage: FromStage = None,
+    retry_failed: RetryFailed = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="let settings or catalogue of the run change")
+    ] = False,
+    check: Annotated[bool, typer.Option(help="check all files before anything runs")] = True,
+) -> None:
+    """Make maps of a catalogue's galaxies; run again to go on with what is missing."""
+    from pxdask.survey.submit import submit  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        done = submit(
+            catalog,
+            config,
+            store,
+            _client(stack, cluster),
+            root=data_root,
+            workers=workers,
+            serial=serial,
+            galaxies=tuple(galaxy or ()),
+            from_stage=from_stage,
+            retry_failed=retry_failed,
+            update=update,
+            check=check,
+        )
+    _report(done)
+
+
+@app.command()
+def resume(
+    store: StoreArgument,
+    *,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    serial: Serial = False,
+    galaxy: Galaxy = None,
+    from_stage: FromStage = None,
+    retry_failed: RetryFailed = False,
+) -> None:
+    """Go on with a run from its own copy of the settings and the catalogue."""
+    from pxdask.survey.submit import resume as go_on  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        done = go_on(
+            store,
+            _client(stack, cluster),
+            workers=workers,
+            serial=serial,
+            galaxies=tuple(galaxy or ()),
+            from_stage=from_stage,
+            retry_failed=retry_failed,
+        )
+    _report(done)
+
+
+@app.command()
+def status(store: StoreArgument) -> None:
+    """Show what a run has done, and what failed with the reason."""
+    from pxdask.survey.results import open_run  # noqa: PLC0415
+
+    done = open_run(store)
+    out.print(_rich(done.status(), "stages"))
+    _show_failures(done)
+    n_done, n_all = len(done.finished()), len(done.galaxies)
+    out.print(f"{n_done} of {n_all} galaxies have maps", highlight=False)
+
+
+@app.command()
+def maps(store: StoreArgument) -> None:
+    """List the files of the finished galaxies: maps as FITS, and a picture of them."""
+    from pxdask.survey.results import open_run  # noqa: PLC0415
+
+    _list_maps(open_run(store))
+
+
+def _client(stack: ExitStack, cluster: Path | None) -> Any:  # noqa: ANN401  a distributed Client
+    """Return a client of the cluster in a file, or None."""
+    if cluster is None:
+        return None
+    from pxdask.cluster import connect, read_cluster_file  # noqa: PLC0415
+
+    return stack.enter_context(connect(**read_cluster_file(cluster)))
+
+
+def _report(done: Run) -> None:
+    """Say where the maps are and what failed."""
+    _list_maps(done)
+    _show_failures(done)
+    n_done, n_all = len(done.finished()), len(done.galaxies)
+    out.print(
+        f"{n_done} of {n_all} galaxies have maps; status: pxdask status {done.store}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if len(done.failures()):
+        raise typer.Exit(EXIT_FAILURES)
+
+
+def _list_maps(done: Run) -> None:
+    """Print the paths of the end products."""
+    finished = done.finished()
+    for name in finished[:MAX_SHOWN]:
+        for path in done.product_paths(name).values():
+            out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    if len(finished) > MAX_SHOWN:
+        out.print(f"... and {len(finished) - MAX_SHOWN} more galaxies")
+
+
+def _show_failures(done: Run) -> None:
+    """Print each failure with its reason."""
+    failures = done.failures()
+    for row in failures[:MAX_SHOWN]:
+        words = [row["id"], row["stage"], row["part"]]
+        where = " ".join(str(word) for word in words if word)
+        out.print(f"failed: {where}: {row['error']}", markup=False, highlight=False, soft_wrap=True)
+    if len(failures) > MAX_SHOWN:
+        out.print(f"... and {len(failures) - MAX_SHOWN} more failures")
+
+
+def _rich(table: AstropyTable, title: str) -> Table:
+    """Return a table for the terminal, units in the header."""
+    shown = Table(title=title)
+    for name in table.colnames:
+        unit = table[name].unit
+        shown.add_column(escape(f"{name} [{unit}]") if unit else name)
+    for row in table:
+        shown.add_row(*(str(value) for value in row))
+    return shown

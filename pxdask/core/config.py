@@ -1,0 +1,322 @@
+"""Settings of a run: one frozen model per stage, every field with a unit and a meaning.
+
+Numbers may be given bare, in the field's unit, or as text with a unit ("0.1 arcmin").
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from astropy.units import Quantity, Unit
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from pxdask.core.errors import ConfigError
+from pxdask.core.provenance import content_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DATA_ROOT_VARIABLE = "PXDASK_DATA_ROOT"
+CACHE_VARIABLE = "PXDASK_CACHE"
+TEXT = ""
+"""Unit of settings that are names, paths, switches or pure numbers."""
+
+
+def data_root(given: str | Path | None = None) -> str:
+    """Return the folder that ``{data_root}`` stands for: given, or from the environment."""
+    return str(given) if given is not None else os.environ.get(DATA_ROOT_VARIABLE, "")
+
+
+def cache_folder() -> Path:
+    """Return the folder for products that many runs share, such as SSPs."""
+    if given := os.environ.get(CACHE_VARIABLE):
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pxdask"
+
+
+def _setting(default: Any = ..., *, unit: str, about: str, **limits: Any) -> Any:  # noqa: ANN401
+    """Declare a field with its unit and meaning."""
+    return Field(default, description=about, json_schema_extra={"unit": unit}, **limits)
+
+
+def _in_unit(unit: str) -> BeforeValidator:
+    """Accept numbers in ``unit`` and text with any unit that converts to it."""
+
+    def convert(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return float(Quantity(value).to_value(Unit(unit)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a quantity in {unit}") from error
+
+    return BeforeValidator(convert)
+
+
+Arcsec = Annotated[float, _in_unit("arcsec")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class UncertaintyConfig(_Settings):
+    """Where a band's uncertainty image is and what it holds."""
+
+    path: str = _setting(unit=TEXT, about="path template of the uncertainty image")
+    kind: Literal["sigma", "variance", "weight"] = _setting(
+        "sigma", unit=TEXT, about="sigma, variance, or weight = 1 / variance, in the image's unit"
+    )
+    hdu: int | str = _setting(0, unit=TEXT, about="number or name of the HDU")
+
+
+class PsfConfig(_Settings):
+    """The point spread function of a band: exactly one of three descriptions."""
+
+    fwhm: Arcsec | None = _setting(
+        None, unit="arcsec", about="full width at half maximum of a Gaussian", gt=0
+    )
+    image: str | None = _setting(
+        None, unit=TEXT, about="path template of a PSF image on the band's own pixels"
+    )
+    kernel: str | None = _setting(
+        None,
+        unit=TEXT,
+        about="path template of a kernel, on the band's own pixels, that matches it to the target",
+    )
+
+    @model_validator(mode="after")
+    def _one_description(self) -> PsfConfig:
+        given = [name for name in ("fwhm", "image", "kernel") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of fwhm, image, kernel; got {given or 'none'}")
+        return self
+
+
+class BandConfig(_Settings):
+    """One band. Path templates and the filter may use any catalogue column and {data_root}."""
+
+    name: str = _setting(unit=TEXT, about="short name, unique in the survey", pattern=r"^[\w.+-]+$")
+    filter: str = _setting(unit=TEXT, about="filter curve, such as sdss_r or jwst_f200w")
+    image: str = _setting(unit=TEXT, about="path template of the science image")
+    hdu: int | str = _setting(0, unit=TEXT, about="number or name of the image's HDU")
+    uncertainty: UncertaintyConfig = _setting(unit=TEXT, about="the uncertainty image")
+    unit: str | None = _setting(
+        None, unit=TEXT, about="unit of a pixel, such as uJy or MJy/sr; default: header's BUNIT"
+    )
+    zero_point: Annotated[float, _in_unit("mag")] | None = _setting(
+        None, unit="mag", about="AB magnitude of one count, instead of a unit"
+    )
+    psf: PsfConfig = _setting(unit=TEXT, about="the point spread function")
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> BandConfig:
+        if self.unit is not None and self.zero_point is not None:
+            raise ValueError(f"band {self.name!r}: give unit or zero_point, not both")
+        return self
+
+
+class RegionConfig(_Settings):
+    """Which pixels belong to the galaxy."""
+
+    bands: tuple[str, ...] = _setting(
+        (), unit=TEXT, about="bands whose segmentations are merged; default: all"
+    )
+    threshold: float = _setting(1.5, unit=TEXT, about="detection threshold [sigma]", gt=0)
+    min_area: PositiveInt = _setting(10, unit="pix", about="smallest source")
+    deblend_contrast: float = _setting(
+        0.005, unit=TEXT, about="flux fraction that makes a peak a source of its own", ge=0, le=1
+    )
+
+
+class ImageConfig(_Settings):
+    """From images as delivered to a cube of matched images."""
+
+    target_psf: str | None = _setting(
+        None, unit=TEXT, about="band whose PSF all are matched to; default: the widest"
+    )
+    stamp_size: Arcsec | None = _setting(
+        None, unit="arcsec", about="side of the square stamp; default: the coarsest image", gt=0
+    )
+    match_psf: bool = _setting(default=True, unit=TEXT, about="match the PSFs of the bands")
+    reproject: Literal["exact", "adaptive"] = _setting(
+        "exact", unit=TEXT, about="how pixels are resampled; both conserve flux"
+    )
+    region: RegionConfig = _setting(RegionConfig(), unit=TEXT, about="the galaxy's pixels")
+
+
+class BinConfig(_Settings):
+    """SED-similarity binning (Abdurro'uf et al. 2021, section 3.3)."""
+
+    reference_band: str | None = _setting(
+        None, unit=TEXT, about="band in which seeds are the brightest pixels; default: the middle"
+    )
+    snr: float | dict[str, float] = _setting(
+        5.0, unit=TEXT, about="S/N a bin must reach: one number, or by band (absent: no demand)"
+    )
+    min_diameter: float = _setting(4.0, unit="pix", about="smallest diameter of a bin", gt=0)
+    max_chi2: float = _setting(
+        4.0,
+        unit=TEXT,
+        about="largest reduced chi-square between a pixel's SED and the seed's",
+        gt=0,
+    )
+    ring_width: float = _setting(2.0, unit="pix", about="growth of the radius at each step", gt=0)
+    correlated_noise: bool = _setting(
+        default=True, unit=TEXT, about="let errors of bins grow with the images' noise correlation"
+    )
+
+
+class PriorConfig(_Settings):
+    """A uniform prior between two values of one parameter, in the parameter's unit."""
+
+    low: float = _setting(unit="the parameter's", about="lower end")
+    high: float = _setting(unit="the parameter's", about="upper end")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PriorConfig:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low} must be below high = {self.high}")
+        return self
+
+
+class ModelConfig(_Settings):
+    """Stellar population models and the priors they are drawn from."""
+
+    ssp: str = _setting(
+        "bc03", unit=TEXT, about="SSP product: bc03, synthetic, or the path of a product"
+    )
+    sfh: Literal["tau", "delayed_tau"] = _setting(
+        "delayed_tau", unit=TEXT, about="form of the star formation history"
+    )
+    dust: Literal["calzetti"] = _setting("calzetti", unit=TEXT, about="attenuation law")
+    igm: Literal["madau95", "none"] = _setting("madau95", unit=TEXT, about="IGM absorption")
+    nebular: bool = _setting(default=True, unit=TEXT, about="add nebular lines and continuum")
+    log_u: float = _setting(-3.0, unit=TEXT, about="log10 of the ionisation parameter", ge=-4, le=0)
+    priors: dict[str, PriorConfig] = _setting(
+        {}, unit=TEXT, about="priors that replace the registry's, by parameter name"
+    )
+    n_models: PositiveInt = _setting(65536, unit=TEXT, about="models in the library")
+    hubble: float = _setting(70.0, unit="km s-1 Mpc-1", about="Hubble constant", gt=0)
+    omega_m: float = _setting(
+        0.3, unit=TEXT, about="matter density of the flat cosmology", gt=0, le=1
+    )
+
+
+class FitConfig(_Settings):
+    """Random densely-sampled parameter space (Abdurro'uf et al. 2021, section 4.2.2)."""
+
+    likelihood: Literal["gaussian", "student_t"] = _setting(
+        "gaussian", unit=TEXT, about="form of the likelihood"
+    )
+    dof: float = _setting(2.0, unit=TEXT, about="degrees of freedom of Student's t", gt=0)
+    systematic_error: float = _setting(
+        0.05, unit=TEXT, about="error added in quadrature, as a fraction of flux", ge=0
+    )
+    block_size: PositiveInt = _setting(64, unit=TEXT, about="bins fitted by one task")
+
+
+class SurveyConfig(_Settings):
+    """Everything that decides the results of a run, except the catalogue and the data."""
+
+    name: str = _setting("survey", unit=TEXT, about="name of the survey")
+    seed: int = _setting(1, unit=TEXT, about="seed of every random stream", ge=0)
+    bands: tuple[BandConfig, ...] = _setting(unit=TEXT, about="bands", min_length=1)
+    images: ImageConfig = _setting(ImageConfig(), unit=TEXT, about="image processing")
+    binning: BinConfig = _setting(BinConfig(), unit=TEXT, about="binning")
+    models: ModelConfig = _setting(ModelConfig(), unit=TEXT, about="models")
+    fit: FitConfig = _setting(FitConfig(), unit=TEXT, about="fitting")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SurveyConfig:
+        names = [band.name for band in self.bands]
+        faults = [f"band {name!r} is listed twice" for name in set(names) if names.count(name) > 1]
+        named: list[tuple[str, str | None]] = [
+            ("images.target_psf", self.images.target_psf),
+            ("binning.reference_band", self.binning.reference_band),
+            *(("images.region.bands", name) for name in self.images.region.bands),
+        ]
+        if isinstance(self.binning.snr, dict):
+            named += [("binning.snr", name) for name in self.binning.snr]
+        faults += [
+            f"{field} names band {name!r}; the bands are {names}"
+            for field, name in named
+            if name is not None and name not in names
+        ]
+        if self.images.match_psf:
+            wide = [band.name for band in self.bands if band.psf.fwhm is None]
+            if wide and self.images.target_psf is None:
+                faults.append(
+                    f"images.target_psf must name a band: the PSFs of {wide} are images or kernels"
+                )
+            target = next((b for b in self.bands if b.name == self.images.target_psf), None)
+            if target is not None and target.psf.kernel is not None:
+                faults.append(f"images.target_psf: band {target.name!r} must give fwhm or image")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> SurveyConfig:
+        """Return the settings in a mapping.
+
+        Raises
+        ------
+        ConfigError
+            Naming every unknown key and bad value at once.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg']}"
+                f" (got {_short(fault['input'])})"
+                for fault in error.errors()
+            ]
+            text = "\n  - ".join(["the configuration has faults:", *lines])
+            raise ConfigError(text) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> SurveyConfig:
+        """Return the settings in a YAML file; see `parse` for the errors."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} holds {type(values).__name__}, not a mapping of settings")
+        return cls.parse(values)
+
+    def dump(self) -> str:
+        """Return the resolved settings as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def key(self) -> str:
+        """Return the content key of the settings."""
+        return content_key(self.model_dump(mode="json"))
+
+    def band(self, name: str) -> BandConfig:
+        """Return the band of this name."""
+        return next(band for band in self.bands if band.name == name)
+
+
+def _short(value: object) -> str:
+    """Return a value's text, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

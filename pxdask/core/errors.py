@@ -1,0 +1,21 @@
+"""Errors, told apart by what the survey must do next."""
+
+
+class PxdaskError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ConfigError(PxdaskError, ValueError):
+    """The run cannot start: a setting, a catalogue row or an input is wrong."""
+
+
+class SchemaError(PxdaskError, ValueError):
+    """A Dataset does not have the form its schema declares."""
+
+
+class DataError(PxdaskError, ValueError):
+    """A galaxy cannot be processed; trying again would fail again."""
+
+
+class StoreError(PxdaskError, OSError):
+    """A file could not be read or written; trying again may succeed."""

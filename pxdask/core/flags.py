@@ -1,0 +1,29 @@
+"""Quality flags of pixels and bins, declared once, in the CF convention."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class Flag(IntFlag):
+    """One bit for each thing that can be wrong with a flux."""
+
+    NO_DATA = 1
+    """The image has no finite value here."""
+    NO_ERROR = 2
+    """The uncertainty is missing, zero, negative or infinite."""
+    EDGE = 4
+    """Part of the flux was taken from outside the image or from masked pixels."""
+    LOW_SNR = 8
+    """The bin does not reach the asked signal-to-noise ratio in this band."""
+    NOT_FITTED = 16
+    """The bin has no posterior: no usable band, or no model of positive amplitude."""
+
+
+def flag_attrs() -> dict[str, object]:
+    """Return the CF attributes that explain a flag variable to any reader."""
+    return {
+        "flag_masks": [int(flag) for flag in Flag],
+        "flag_meanings": " ".join(flag.name.lower() for flag in Flag if flag.name),
+        "units": "",
+    }

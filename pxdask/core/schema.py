@@ -1,0 +1,209 @@
+"""Declared shapes, units and dtypes of every Dataset that crosses a stage boundary.
+
+The declarations are data: `Schema.problems` compares a Dataset with one of them, and the
+documentation of the data model is the table they form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.units import Unit
+
+from pxdask.core.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+QUANTILES = (0.16, 0.5, 0.84)
+"""Posterior quantiles that every fit reports [1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """One variable: dimension names in order, dtype, unit, meaning."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    unit: str
+    long_name: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A named, versioned set of variables.
+
+    ``each`` declares the form of variables whose names are open, such as one per model
+    parameter; their units are their own but must parse.
+    """
+
+    name: str
+    version: int
+    variables: Mapping[str, Var] = field(default_factory=dict)
+    each: Var | None = None
+
+    @property
+    def tag(self) -> str:
+        """Name and version as stored in ``attrs['schema']``."""
+        return f"{self.name}/{self.version}"
+
+    def problems(self, ds: xr.Dataset) -> list[str]:
+        """Return every way in which ``ds`` differs from this schema (empty: valid)."""
+        found = []
+        if ds.attrs.get("schema") != self.tag:
+            found.append(f"attrs['schema'] is {ds.attrs.get('schema')!r}, expected {self.tag!r}")
+        for name in (str(key) for key in ds.variables):
+            if name in self.variables:
+                found += _variable_problems(ds, name, self.variables[name], unit=True)
+            elif self.each is not None:
+                found += _variable_problems(ds, name, self.each, unit=False)
+            else:
+                found.append(f"unexpected variable {name!r}")
+        found += [
+            f"missing variable {name!r}"
+            for name, var in self.variables.items()
+            if var.required and name not in ds.variables
+        ]
+        return found
+
+    def validate(self, ds: xr.Dataset) -> xr.Dataset:
+        """Return ``ds`` unchanged, or raise `SchemaError` naming every problem at once."""
+        if found := self.problems(ds):
+            raise SchemaError(f"not a {self.tag} dataset:\n  - " + "\n  - ".join(found))
+        return ds
+
+    def attrs(self, name: str) -> dict[str, str]:
+        """Return the attributes a variable of this schema carries."""
+        var = self.variables[name]
+        return {"units": var.unit, "long_name": var.long_name}
+
+
+def _variable_problems(ds: xr.Dataset, name: str, var: Var, *, unit: bool) -> list[str]:
+    """Return how one variable differs from its declaration."""
+    got, found = ds[name], []
+    if got.dims != var.dims:
+        found.append(f"{name}: dims {got.dims}, expected {var.dims}")
+    if var.dtype == "str":
+        if got.dtype.kind not in "UTO":
+            found.append(f"{name}: dtype {got.dtype}, expected text")
+        return found
+    if got.dtype != np.dtype(var.dtype):
+        found.append(f"{name}: dtype {got.dtype}, expected {var.dtype}")
+    try:
+        found_unit = Unit(got.attrs.get("units", "?"))
+    except ValueError:
+        return [*found, f"{name}: unit {got.attrs.get('units')!r} is not one that astropy parses"]
+    if unit and found_unit != Unit(var.unit):
+        found.append(f"{name}: units {got.attrs.get('units')!r}, expected {var.unit!r}")
+    return found
+
+
+_BAND = {
+    "band": Var(("band",), "str", "", "filter identifier"),
+    "pivot_wave": Var(("band",), "float64", "Angstrom", "pivot wavelength"),
+}
+_QUANTILE = {"quantile": Var(("quantile",), "float64", "", "posterior probability below the value")}
+
+RAW = Schema(
+    "raw",
+    1,
+    {
+        "image": Var(("y", "x"), "float32", "", "image in the unit that attrs['bunit'] names"),
+        "uncertainty": Var(("y", "x"), "float32", "", "uncertainty of the kind in attrs"),
+        "psf": Var(("psf_y", "psf_x"), "float64", "", "PSF or kernel", required=False),
+    },
+)
+IMAGE = Schema(
+    "image",
+    1,
+    {
+        **_BAND,
+        "flux": Var(("band", "y", "x"), "float32", "uJy", "flux density per pixel"),
+        "flux_err": Var(("band", "y", "x"), "float32", "uJy", "1-sigma uncertainty of flux"),
+        "flags": Var(("band", "y", "x"), "uint16", "", "quality flags"),
+        "psf_fwhm": Var(("band",), "float64", "arcsec", "PSF width after matching"),
+        "noise_area": Var(("band",), "float64", "pix", "pixels over which noise is correlated"),
+        "region": Var(("y", "x"), "bool", "", "pixels of the galaxy", required=False),
+    },
+)
+BINS = Schema(
+    "bins",
+    1,
+    {
+        **_BAND,
+        "bin_map": Var(("y", "x"), "int32", "", "bin of each pixel; -1 where none"),
+        "flux": Var(("bin", "band"), "float64", "uJy", "summed flux density"),
+        "flux_err": Var(("bin", "band"), "float64", "uJy", "1-sigma uncertainty of flux"),
+        "n_pix": Var(("bin",), "int32", "", "pixels in the bin"),
+        "flags": Var(("bin", "band"), "uint16", "", "quality flags"),
+    },
+)
+SSP = Schema(
+    "ssp",
+    1,
+    {
+        "log_z": Var(("met",), "float64", "", "log10 of metallicity in solar units"),
+        "log_age": Var(("age",), "float64", "", "log10 of age in yr"),
+        "wave": Var(("wave",), "float64", "Angstrom", "bin centre, rest frame, vacuum"),
+        "wave_edges": Var(("edge",), "float64", "Angstrom", "edges of the wavelength bins"),
+        "log_age_young": Var(("young",), "float64", "", "log10 of age in yr of nebular spectra"),
+        "log_u": Var(("log_u",), "float64", "", "log10 of ionisation parameter"),
+        "flux": Var(
+            ("met", "age", "wave"), "float32", "Lsun Angstrom-1 Msun-1", "stars, per mass formed"
+        ),
+        "nebular": Var(
+            ("log_u", "met", "young", "wave"),
+            "float32",
+            "Lsun Angstrom-1 Msun-1",
+            "nebular lines and continuum of the youngest ages, per mass formed",
+        ),
+        "surviving": Var(("met", "age"), "float64", "", "mass in stars and remnants / mass formed"),
+    },
+)
+FILTERS = Schema(
+    "filters",
+    1,
+    {
+        **_BAND,
+        "detector": Var(("band",), "str", "", "what the detector counts: photon or energy"),
+        "n_point": Var(("band",), "int32", "", "points of the band's curve"),
+        "wave": Var(("point",), "float64", "Angstrom", "wavelengths, one curve after another"),
+        "transmission": Var(("point",), "float64", "", "response at each wavelength"),
+    },
+)
+MODELS = Schema(
+    "models",
+    1,
+    {
+        **_BAND,
+        "flux": Var(("model", "band"), "float32", "uJy Msun-1", "flux density per mass formed"),
+    },
+    each=Var(("model",), "float64", "", "model parameter or derived quantity"),
+)
+FIT = Schema(
+    "fit",
+    1,
+    {
+        **_BAND,
+        **_QUANTILE,
+        "chi2": Var(("bin",), "float64", "", "chi-square of the best model"),
+        "n_eff": Var(("bin",), "float64", "", "effective number of models in the posterior"),
+        "ln_evidence": Var(("bin",), "float64", "", "natural log of the evidence"),
+        "model_flux": Var(("bin", "band"), "float64", "uJy", "flux density of the best model"),
+        "flags": Var(("bin",), "uint16", "", "quality flags", required=False),
+    },
+    each=Var(("bin", "quantile"), "float64", "", "posterior quantiles of a parameter"),
+)
+MAPS = Schema(
+    "maps",
+    1,
+    {**_QUANTILE},
+    each=Var(("quantile", "y", "x"), "float32", "", "posterior quantiles of a property"),
+)
+SCHEMAS = {schema.tag: schema for schema in (RAW, IMAGE, BINS, SSP, FILTERS, MODELS, FIT, MAPS)}
+"""Every schema by its tag."""

@@ -1,0 +1,16 @@
+"""Posteriors of the bins' SEDs, and maps of them."""
+
+from pxdask.fitting.fitter import Fitter, Prepared
+from pxdask.fitting.maps import MapStage, kpc_per_arcsec
+from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.fitting.stage import FitStage, join_blocks
+
+__all__ = [
+    "FitStage",
+    "Fitter",
+    "MapStage",
+    "Prepared",
+    "RdspsFitter",
+    "join_blocks",
+    "kpc_per_arcsec",
+]

@@ -1,0 +1,172 @@
+"""The pipeline stage that fits a block of bins, and the joining of blocks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.schema import FIT, Schema
+from pxdask.fitting.rdsps import RdspsFitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pxdask.core.config import FitConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitStage:
+    """Fit the bins ``[start, stop)`` of a galaxy by `RdspsFitter`.
+
+    A bin's result does not depend, to the last bit, on the block it is in.
+
+    Attributes
+    ----------
+    config : FitConfig
+        Settings of the fit.
+    models : callable
+        Gives the model set (schema models/1) of a redshift, with the cube's bands in the
+        cube's order.
+    model_settings : mapping
+        JSON values that decide what ``models`` gives.
+    start, stop : int
+        First bin, and the one after the last; bins past the galaxy's last are passed over.
+    """
+
+    config: FitConfig
+    models: Callable[[float], xr.Dataset]
+    model_settings: Mapping[str, object]
+    start: int
+    stop: int
+    name: ClassVar[str] = "fit"
+    version: ClassVar[int] = 1
+    inputs: ClassVar[tuple[str, ...]] = ("bins",)
+    output: ClassVar[Schema] = FIT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.stop:
+            raise ConfigError(f"bins [{self.start}, {self.stop}); wanted 0 <= start <= stop")
+
+    def settings(self) -> dict[str, object]:
+        """Return the settings a bin's result depends on, which the block is not."""
+        fit = self.config.model_dump(mode="json", exclude={"block_size"})
+        return {**fit, "models": dict(self.model_settings)}
+
+    def run(self, galaxy: Mapping[str, object], *, bins: xr.Dataset) -> xr.Dataset:
+        """Return the posteriors of the block's bins.
+
+        Parameters
+        ----------
+        galaxy : mapping
+            Catalogue row: ``redshift`` and, for messages, ``id``.
+        bins : xarray.Dataset
+            Schema bins/1.
+
+        Returns
+        -------
+        fit : xarray.Dataset
+            Schema fit/1, with ``attrs['bin_start']`` and ``attrs['bin_stop']``.
+
+        Raises
+        ------
+        DataError
+            If the galaxy has no redshift, or a model is not finite.
+        ConfigError
+            If the models' bands are not those of the bins.
+        """
+        galaxy_id = galaxy.get("id", "of unknown id")
+        models = self.models(redshift_of(galaxy))
+        wanted, got = ([str(name) for name in ds["band"].values] for ds in (bins, models))
+        if wanted != got:
+            raise ConfigError(
+                f"galaxy {galaxy_id}: the models have bands {got}, the bins {wanted}; "
+                "wanted the same bands in the same order"
+            )
+        block = bins[["flux", "flux_err"]].isel(bin=slice(self.start, self.stop))
+        prepared = RdspsFitter(self.config).prepare(models)
+        fit = prepared.fit(block["flux"].values, block["flux_err"].values)
+        stop = self.start + fit.sizes["bin"]
+        logger.info("galaxy %s: fitted bins [%d, %d)", galaxy_id, self.start, stop)
+        return fit.assign_attrs(bin_start=self.start, bin_stop=stop)
+
+
+def redshift_of(galaxy: Mapping[str, object]) -> float:
+    """Return a galaxy's redshift.
+
+    Raises
+    ------
+    DataError
+        If it is absent or not a positive finite number.
+    """
+    value = galaxy.get("redshift")
+    try:
+        redshift = float(str(value))
+    except ValueError:
+        redshift = math.nan
+    if not (math.isfinite(redshift) and redshift > 0):
+        raise DataError(
+            f"galaxy {galaxy.get('id', 'of unknown id')}: redshift is {value!r}; wanted a "
+            "positive number, which gives the distance: correct the catalogue's row"
+        )
+    return redshift
+
+
+def join_blocks(blocks: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return one fit of all bins from the fits of its blocks.
+
+    Parameters
+    ----------
+    blocks : sequence of xarray.Dataset
+        Schema fit/1, from `FitStage`, in the order of their bins.
+
+    Returns
+    -------
+    fit : xarray.Dataset
+        Schema fit/1: the same, to the last bit, as the fit of all bins as one block.
+
+    Raises
+    ------
+    DataError
+        If there is no block, a block does not start where the one before stops, or blocks
+        differ in their bands, parameters or fit.
+    """
+    if not blocks:
+        raise DataError("no block of bins to join; wanted at least one")
+    for block in blocks:
+        FIT.validate(block)
+    first, last = blocks[0], blocks[-1]
+    for i, (block, after) in enumerate(pairwise(blocks)):
+        stop, start = block.attrs.get("bin_stop"), after.attrs.get("bin_start")
+        if stop is None or stop != start:
+            raise DataError(
+                f"block {i} of the fit stops before bin {stop}, block {i + 1} starts at "
+                f"{start}; wanted consecutive blocks"
+            )
+        if differences := _differences(first, after):
+            raise DataError(f"blocks 0 and {i + 1} of the fit differ in {differences}")
+    joined = xr.Dataset(coords=first.coords, attrs=first.attrs)
+    for name, array in first.data_vars.items():
+        values = np.concatenate([block[name].values for block in blocks])
+        joined[name] = xr.Variable(array.dims, values, array.attrs)
+    return FIT.validate(joined.assign_attrs(bin_stop=last.attrs["bin_stop"]))
+
+
+def _differences(a: xr.Dataset, b: xr.Dataset) -> list[str]:
+    """Return what two blocks of one fit may not differ in, but do."""
+    place = {"bin_start", "bin_stop"}
+    found = sorted(str(name) for name in set(a.variables) ^ set(b.variables))
+    found += [str(name) for name in a.coords if name in b.coords and not a[name].equals(b[name])]
+    return found + [
+        f"attrs[{key!r}]"
+        for key in sorted(set(a.attrs) | set(b.attrs))
+        if key not in place and a.attrs.get(key) != b.attrs.get(key)
+    ]

@@ -1,0 +1,491 @@
+"""FITS images: headers without pixels, cutouts without whole mosaics, atomic writing.
+
+Images may be plain, gzipped or tile-compressed (``.fits``, ``.fits.gz``, ``.fits.fz``), of any
+BITPIX, scaled (BSCALE, BZERO, BLANK) or not. What leaves this module is native float32, or
+float64 for kernels.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import warnings
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS, FITSFixedWarning
+
+from pxdask.core.errors import ConfigError, DataError, StoreError
+from pxdask.core.schema import RAW
+from pxdask.io.stores import checksum, replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from pxdask.core.config import BandConfig
+
+__all__ = [
+    "ImageHeader",
+    "checksum",
+    "image_shape",
+    "read_cutout",
+    "read_header",
+    "read_kernel",
+    "read_raw",
+    "write_image",
+]
+
+logger = logging.getLogger(__name__)
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BLOCK = 1 << 20
+_GZIP_LEEWAY = 1 << 22
+"""Bytes that may follow an HDU for a gzip file's stated size to be trusted unread."""
+_MATRIX_TOLERANCE = 1e-4
+"""Difference between PC and CD, as a fraction of a pixel's step, that is worth a warning."""
+_SAFE_DECADES = 25
+"""Uncertainties beyond 10^+-25 are scaled before they are stored in float32 (10^+-38)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What is known of an image before its pixels are read.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    hdu : int
+        Number of the HDU that holds the image.
+    wcs : str
+        Celestial world coordinates as FITS cards, in one canonical form.
+    shape : tuple of int
+        (ny, nx).
+    bunit : str or None
+        The header's BUNIT.
+    """
+
+    path: str
+    hdu: int
+    wcs: str
+    shape: tuple[int, int]
+    bunit: str | None = None
+
+
+def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
+    """Return the header of one image; no pixel is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        A FITS file, plain, gzipped or tile-compressed.
+    hdu : int or str
+        Number or name of the HDU. Where it is 0 and the primary HDU holds no pixels, the
+        first HDU that does is taken.
+
+    Returns
+    -------
+    header : ImageHeader
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not FITS or cut short; if the HDU is absent, not an image or
+        not two-dimensional; if it has no celestial coordinates.
+    StoreError
+        If the file system fails.
+
+    Notes
+    -----
+    A header with both PC and CD matrices is read as astropy reads it: PC (with CDELT) wins.
+    A warning is logged where the two disagree.
+    """
+    with _opened(path) as hdus:
+        index = _image_index(hdus, hdu, path)
+        header = hdus[index].header.copy()
+        _require_plane(header, index, path)
+    _require_whole(path, index)
+    unit = str(header.get("BUNIT", "")).strip()
+    return ImageHeader(
+        path=str(path),
+        hdu=index,
+        wcs=_celestial(header, path),
+        shape=(int(header["NAXIS2"]), int(header["NAXIS1"])),
+        bunit=unit or None,
+    )
+
+
+def read_cutout(
+    path: str | Path, hdu: int | str = 0, *, rows: slice, columns: slice
+) -> NDArray[np.float32]:
+    """Return part of an image; no more of the file is read than its format asks for.
+
+    Parameters
+    ----------
+    path, hdu
+        As for `read_header`.
+    rows, columns : slice
+        Zero-based pixels, both within the image, step 1.
+
+    Returns
+    -------
+    cutout : (ny, nx) float32
+        Scaled by BSCALE and BZERO; BLANK pixels are NaN.
+
+    Raises
+    ------
+    DataError
+        As `read_header`, or if the cutout is empty or reaches outside the image.
+    """
+    return _native(_read_section(path, hdu, rows, columns), np.float32)
+
+
+def read_kernel(path: str | Path, hdu: int | str = 0) -> NDArray[np.float64]:
+    """Return a PSF image or convolution kernel, as stored (not normalised).
+
+    Returns
+    -------
+    kernel : (ny, nx) float64
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not FITS, cut short, or not a two-dimensional image.
+    """
+    whole = slice(None)
+    return _native(_read_section(path, hdu, whole, whole), np.float64)
+
+
+def read_raw(
+    band: BandConfig, header: ImageHeader, *, footprint: tuple[slice, slice] | None = None
+) -> xr.Dataset:
+    """Return what is on disk for one band around one galaxy: image, uncertainty, PSF.
+
+    Parameters
+    ----------
+    band : BandConfig
+        The band, its path templates already filled in.
+    header : ImageHeader
+        Of the band's science image.
+    footprint : tuple of slice, optional
+        Rows and columns to read; default: all.
+
+    Returns
+    -------
+    raw : xarray.Dataset
+        Schema raw/1. attrs: wcs (of the cutout), bunit or zero_point, uncertainty_kind,
+        uncertainty_scale (the uncertainty in the image's unit is the variable times this; 1
+        unless float32 could not hold it), psf_kind, psf_fwhm [arcsec] where given, path.
+
+    Raises
+    ------
+    ConfigError
+        If neither the band nor the header names a unit or zero point.
+    DataError
+        If a file cannot be used, or the uncertainty's shape is not the image's.
+    """
+    given = band.uncertainty
+    shape = image_shape(given.path, given.hdu)
+    if shape != header.shape:
+        raise DataError(
+            f"band {band.name!r}: the uncertainty image {given.path} has shape {shape}, but the "
+            f"image {header.path} has {header.shape}; they must share one pixel grid"
+        )
+    rows, columns = (
+        _within(part, n)
+        for part, n in zip(footprint or (slice(None), slice(None)), header.shape, strict=True)
+    )
+    uncertainty = _read_section(given.path, given.hdu, rows, columns).astype(np.float64)
+    scale = _storage_scale(uncertainty)
+    variables: dict[str, Any] = {
+        "image": (("y", "x"), read_cutout(header.path, header.hdu, rows=rows, columns=columns)),
+        "uncertainty": (("y", "x"), _native(uncertainty / scale, np.float32)),
+    }
+    if (psf_path := band.psf.image or band.psf.kernel) is not None:
+        variables["psf"] = (("psf_y", "psf_x"), read_kernel(psf_path))
+    wcs = WCS(header.wcs, fix=False)[rows, columns]
+    attrs = {
+        "schema": RAW.tag,
+        "wcs": _cards(wcs),
+        **_brightness_scale(band, header),
+        "uncertainty_kind": given.kind,
+        "uncertainty_scale": scale,
+        **_psf_attrs(band),
+        "path": header.path,
+    }
+    raw = xr.Dataset(
+        {name: (*value, RAW.attrs(name)) for name, value in variables.items()}, attrs=attrs
+    )
+    return RAW.validate(raw)
+
+
+def write_image(path: str | Path, data: NDArray[Any], header: Mapping[str, Any]) -> None:
+    """Write an image as the primary HDU; readers see all of it or none of it.
+
+    Equal arguments give equal bytes. A path that ends in ``.gz`` is gzipped.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, replaced if there.
+    data : (ny, nx) array
+        Pixels, in any dtype FITS knows.
+    header : mapping
+        Further cards, such as those of a WCS.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    hdu = fits.PrimaryHDU(np.asarray(data))
+    for name, value in header.items():
+        hdu.header[name] = value
+    buffer = io.BytesIO()
+    hdu.writeto(buffer)
+    content = buffer.getvalue()
+    if str(path).endswith(".gz"):
+        content = gzip.compress(content, mtime=0)
+    with replacing(Path(path)) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def _opened(path: str | Path, *, raw_tables: bool = False) -> Iterator[fits.HDUList]:
+    """Give the HDUs of a file; ``raw_tables`` leaves tile-compressed images as tables."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyUserWarning)  # cut files: we check ourselves
+            with fits.open(path, disable_image_compression=raw_tables) as hdus:
+                yield hdus
+    except FileNotFoundError as error:
+        raise DataError(f"no such file: {path}") from error
+    except EOFError as error:
+        raise DataError(f"{path} is truncated: its compressed data end early") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise StoreError(f"cannot read {path}: {error}") from error
+        if _is_gzip(Path(path)) and not (gunzipped := _gunzip(Path(path))).whole:
+            raise DataError(
+                f"{path} is truncated: its gzip stream breaks off after {gunzipped.n_bytes} bytes"
+            ) from error
+        raise DataError(f"{path} is not a FITS file, or damaged: {error}") from error
+
+
+def _image_index(hdus: fits.HDUList, hdu: int | str, path: str | Path) -> int:
+    """Return the number of the HDU that is asked for, falling from an empty primary."""
+    try:
+        index = int(hdus.index_of(hdu))
+        chosen = hdus[index]
+    except (KeyError, IndexError) as error:
+        present = ", ".join(f"{i} ({h.name or 'no name'})" for i, h in enumerate(hdus))
+        raise DataError(f"{path} has no HDU {hdu!r}; it has {present}") from error
+    if index == 0 and chosen.header["NAXIS"] == 0:
+        for other in range(1, len(hdus)):
+            if hdus[other].is_image and hdus[other].header["NAXIS"] > 0:
+                return other
+        raise DataError(
+            f"{path} holds no image in the {len(hdus)} HDUs that can be read; it may be cut short"
+        )
+    if not chosen.is_image:
+        raise DataError(f"HDU {hdu!r} of {path} is a table, not an image")
+    return index
+
+
+def _require_plane(header: fits.Header, index: int, path: str | Path) -> None:
+    """Raise `DataError` unless the HDU has two axes of at least one pixel."""
+    axes = [int(header[f"NAXIS{i + 1}"]) for i in range(header["NAXIS"])]
+    if len(axes) != 2 or min(axes) < 1:
+        shape = tuple(reversed(axes))
+        raise DataError(f"HDU {index} of {path} has shape {shape}, not that of an image (ny, nx)")
+
+
+def _require_whole(path: str | Path, index: int) -> None:
+    """Raise `DataError` if the file ends before the HDU's data do."""
+    with _opened(path, raw_tables=True) as hdus:
+        hdu = hdus[index]
+        promised = int(hdu.fileinfo()["datLoc"]) + int(hdu.size)
+    found = _content_size(Path(path), at_least=promised)
+    if found < promised:
+        raise DataError(
+            f"{path} is truncated: HDU {index} ends at byte {promised} by its header, "
+            f"but the file holds {found} bytes; copy it again"
+        )
+
+
+def _content_size(path: Path, *, at_least: int) -> int:
+    """Return the size of a file's content, decompressed [bytes].
+
+    The last four bytes of a gzip file state its content's size (RFC 1952): only where these
+    contradict ``at_least`` is the file decompressed, for several members may follow one
+    another and a cut file ends in anything.
+    """
+    if not _is_gzip(path):
+        return path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(-4, io.SEEK_END)
+        stated = int.from_bytes(file.read(4), "little")
+    if at_least <= stated < at_least + _GZIP_LEEWAY:
+        return stated
+    return _gunzip(path).n_bytes
+
+
+def _is_gzip(path: Path) -> bool:
+    """Return whether a file begins as gzip files do."""
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP_MAGIC
+
+
+@dataclass(frozen=True, slots=True)
+class _Gunzipped:
+    """Size of a gzip file's content, and whether it is all there."""
+
+    n_bytes: int
+    whole: bool
+
+
+def _gunzip(path: Path) -> _Gunzipped:
+    """Return what decompressing the whole file shows; nothing is kept."""
+    n_bytes = 0
+    with gzip.open(path) as stream:
+        try:
+            while block := stream.read(_BLOCK):
+                n_bytes += len(block)
+        except (EOFError, OSError, zlib.error):
+            return _Gunzipped(n_bytes, whole=False)
+    return _Gunzipped(n_bytes, whole=True)
+
+
+def _celestial(header: fits.Header, path: str | Path) -> str:
+    """Return the header's celestial coordinates as canonical cards."""
+    _warn_of_two_matrices(header, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)  # old but unambiguous spellings
+        try:
+            wcs = WCS(header)
+        except (ValueError, KeyError, AssertionError, MemoryError) as error:
+            raise DataError(f"the WCS of {path} cannot be read: {error}") from error
+    if not wcs.has_celestial or wcs.naxis != 2:
+        types = [str(header.get(f"CTYPE{i}", "absent")) for i in (1, 2)]
+        raise DataError(f"{path} has no celestial WCS: its CTYPE1, CTYPE2 are {types}")
+    return _cards(wcs)
+
+
+def _cards(wcs: WCS) -> str:
+    """Return a WCS as FITS cards, 80 characters each."""
+    text: str = wcs.to_header(relax=True).tostring(sep="", endcard=False, padding=False)
+    return text
+
+
+def _warn_of_two_matrices(header: fits.Header, path: str | Path) -> None:
+    """Log a warning if PC (times CDELT) and CD are both given and disagree."""
+    pc = _matrix(header, "PC", np.eye(2))
+    cd = _matrix(header, "CD", np.zeros((2, 2)))
+    if pc is None or cd is None:
+        return
+    steps = np.array([float(header.get(f"CDELT{i}", 1.0)) for i in (1, 2)])
+    scaled = steps[:, None] * pc
+    if np.max(np.abs(scaled - cd)) > _MATRIX_TOLERANCE * np.max(np.abs(scaled)):
+        logger.warning(
+            "%s has both PC and CD matrices, which disagree: CDELT x PC = %s, CD = %s [deg]; "
+            "PC is used",
+            path,
+            scaled.tolist(),
+            cd.tolist(),
+        )
+
+
+def _matrix(
+    header: fits.Header, name: str, default: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return a 2 x 2 matrix of a header; None if no element is given."""
+    keys = [[f"{name}{i}_{j}" for j in (1, 2)] for i in (1, 2)]
+    if not any(key in header for row in keys for key in row):
+        return None
+    return np.array([[header.get(keys[i][j], default[i, j]) for j in (0, 1)] for i in (0, 1)])
+
+
+def image_shape(path: str | Path, hdu: int | str = 0) -> tuple[int, int]:
+    """Return (ny, nx) of an image, which need have no WCS.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not FITS or cut short, or holds no two-dimensional image there.
+    """
+    with _opened(path) as hdus:
+        index = _image_index(hdus, hdu, path)
+        header = hdus[index].header
+        _require_plane(header, index, path)
+        shape = int(header["NAXIS2"]), int(header["NAXIS1"])
+    _require_whole(path, index)
+    return shape
+
+
+def _read_section(
+    path: str | Path, hdu: int | str, rows: slice, columns: slice
+) -> NDArray[np.floating[Any]]:
+    """Return part of an image in whatever dtype its scaling gives."""
+    shape = image_shape(path, hdu)
+    rows, columns = _within(rows, shape[0]), _within(columns, shape[1])
+    if rows.stop > shape[0] or columns.stop > shape[1]:
+        raise DataError(
+            f"rows {rows.start}:{rows.stop}, columns {columns.start}:{columns.stop} reach outside "
+            f"{path}, whose shape is {shape}"
+        )
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        raise DataError(f"empty cutout of {path}: rows {rows}, columns {columns}")
+    with _opened(path) as hdus:
+        section = hdus[_image_index(hdus, hdu, path)].section[rows, columns]
+        return np.array(section)
+
+
+def _within(part: slice, n: int) -> slice:
+    """Return a slice with both ends stated."""
+    start = 0 if part.start is None else int(part.start)
+    return slice(max(start, 0), n if part.stop is None else int(part.stop))
+
+
+def _native(values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """Return contiguous values in the machine's byte order; what overflows is infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _storage_scale(values: NDArray[np.float64]) -> float:
+    """Return a power of ten that brings values to where float32 is precise, or 1."""
+    used = np.abs(values[np.isfinite(values) & (values != 0)])
+    if used.size == 0:
+        return 1.0
+    decade = float(np.floor(np.log10(np.median(used))))
+    return 1.0 if abs(decade) < _SAFE_DECADES else float(10.0**decade)
+
+
+def _brightness_scale(band: BandConfig, header: ImageHeader) -> dict[str, Any]:
+    """Return the attribute that says what one unit of the image is worth."""
+    if band.zero_point is not None:
+        return {"zero_point": band.zero_point}
+    unit = band.unit or header.bunit
+    if unit is None:
+        raise ConfigError(
+            f"band {band.name!r}: {header.path} has no BUNIT; give the band a unit or zero_point"
+        )
+    return {"bunit": unit}
+
+
+def _psf_attrs(band: BandConfig) -> dict[str, Any]:
+    """Return the attributes that tell what is known of the band's PSF."""
+    psf = band.psf
+    if psf.fwhm is not None:
+        return {"psf_kind": "fwhm", "psf_fwhm": psf.fwhm}
+    return {"psf_kind": "image" if psf.image is not None else "kernel"}

@@ -1,0 +1,142 @@
+"""One file per output: written once, published by rename, equal bytes for equal content.
+
+A published file is whole: its name appears only after its last byte is on disk. A file cut
+short afterwards (a full disk, a bad copy) is noticed by its missing zip directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from pxdask.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zarr.core.buffer import Buffer
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its name when the block succeeds.
+
+    Raises
+    ------
+    StoreError
+        If the folder or the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder of {path}: {error}") from error
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a small text file; readers see all of it or none of it."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_with(writer: Callable[[Path], None], path: Path) -> None:
+    """Let ``writer`` write a file at a temporary path, then give it its name."""
+    with replacing(path) as part:
+        writer(part)
+
+
+def publish(ds: xr.Dataset, path: Path) -> None:
+    """Write ``ds`` as one zipped zarr file; readers see all of it or none of it.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Loaded data; text variables are stored with variable length.
+    path : Path
+        Name of the file, ending in ``.zarr.zip``.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    chunks: dict[str, Buffer] = {}
+    store = zarr.storage.MemoryStore(store_dict=chunks)
+    _variable_length_text(ds).to_zarr(store, zarr_format=3, consolidated=False)
+    with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for key in sorted(chunks):
+            archive.writestr(zipfile.ZipInfo(key, _EPOCH), chunks[key].to_bytes())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[xr.Dataset]:
+    """Give the dataset at ``path``, lazily, for as long as the block lasts.
+
+    Raises
+    ------
+    StoreError
+        If the file is absent, cut short or not a dataset.
+    """
+    try:
+        store = zarr.storage.ZipStore(path, mode="r")
+        ds = xr.open_zarr(store, chunks=None, consolidated=False)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+    with store:
+        yield ds
+
+
+def read(path: Path) -> xr.Dataset:
+    """Return the dataset at ``path``, loaded; every byte read is checked (zip CRC)."""
+    with opened(path) as ds:
+        try:
+            return ds.load()
+        except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+
+def is_published(path: Path) -> bool:
+    """Return whether the file exists and is whole (for archives: has its directory)."""
+    if path.suffix == ".zip":
+        return zipfile.is_zipfile(path)
+    return path.is_file()
+
+
+def checksum(path: Path) -> str:
+    """Return the blake2b digest of a file's bytes, 32 hexadecimal characters."""
+    digest = hashlib.blake2b(digest_size=16)
+    with Path(path).open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _variable_length_text(ds: xr.Dataset) -> xr.Dataset:
+    """Return ``ds`` with text as variable-length strings, which zarr can store for good."""
+    fixed = {
+        name: variable.astype(np.dtypes.StringDType())
+        for name, variable in ds.variables.items()
+        if variable.dtype.kind in "UO"
+    }
+    return ds.assign({name: (var.dims, var.values, var.attrs) for name, var in fixed.items()})

@@ -1,0 +1,1 @@
+"""Pure array functions: physics on plain arrays, nothing read, nothing written."""

@@ -1,0 +1,279 @@
+"""One figure that tells a galaxy's results."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from pxdask.core.errors import StoreError
+from pxdask.plots.panels import (
+    INK,
+    NEUTRAL,
+    Window,
+    colour_image,
+    draw_compass,
+    draw_map,
+    draw_scale_bar,
+    draw_sed,
+    frame,
+    window,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+PROPERTIES = (
+    ("log_mass_density", r"$\log\,\Sigma_\star\ [\mathrm{M}_\odot\,\mathrm{kpc}^{-2}]$", "inferno"),
+    (
+        "log_sfr_density",
+        r"$\log\,\Sigma_\mathrm{SFR}\ [\mathrm{M}_\odot\,\mathrm{yr}^{-1}\,\mathrm{kpc}^{-2}]$",
+        "viridis",
+    ),
+    ("log_mw_age", r"$\log$ mass-weighted age [yr]", "plasma"),
+    ("logzsol", r"$\log\,Z/\mathrm{Z}_\odot$", "cividis"),
+    ("av", r"$A_V$ [mag]", "magma"),
+)
+"""Maps that are shown, with their labels and colour maps."""
+
+_DPI = 110
+
+
+def summary_figure(
+    *, maps: xr.Dataset, cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset, title: str
+) -> Figure:
+    """Return the summary of one galaxy: its image, S/N, bins, property maps and two SEDs.
+
+    Maps show medians of the posterior. Offsets are from the middle of the panel.
+
+    Parameters
+    ----------
+    maps, cube, bins, fit : xarray.Dataset
+        Schemas maps/1 (``attrs`` wcs, kpc_per_pixel), image/1, bins/1, fit/1 of one galaxy.
+        Maps that are absent, and those without a finite value, are shown as such.
+    title : str
+        Text above the figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        Independent of pyplot; save it, or show it in a notebook.
+    """
+    figure = Figure(figsize=(17, 12.2), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.05, y=0.975, ha="left", fontsize=17, color=INK, weight="bold")
+    sky = figure.add_gridspec(
+        2, 4, left=0.05, right=0.945, top=0.925, bottom=0.385, wspace=0.4, hspace=0.16
+    )
+    bin_map = bins["bin_map"].values
+    view = window(str(maps.attrs["wcs"]), bin_map >= 0)
+    panels = [figure.add_subplot(sky[i // 4, i % 4]) for i in range(8)]
+    _draw_image(panels[0], cube, bin_map >= 0, view, kpc_per_pixel=maps.attrs["kpc_per_pixel"])
+    _draw_snr(panels[1], cube, view)
+    chosen = _two_bins(cube, bins, fit)
+    _draw_bins(panels[2], bin_map, view, chosen)
+    for axes, (name, label, cmap) in zip(panels[3:], PROPERTIES, strict=True):
+        blank = np.full(bin_map.shape, np.nan)
+        median = maps[name].sel(quantile=0.5).values if name in maps else blank
+        draw_map(axes, median, view, label=label, cmap=cmap)
+    for i, axes in enumerate(panels):
+        if i % 4 == 0:
+            axes.set_ylabel("offset [arcsec]", fontsize=10, color=INK)
+        if i // 4 == 1:
+            axes.set_xlabel("offset [arcsec]", fontsize=10, color=INK)
+    seds = figure.add_gridspec(
+        2, 2, left=0.05, right=0.965, top=0.315, bottom=0.05, wspace=0.12, hspace=0.0,
+        height_ratios=(3, 1),
+    )  # fmt: skip
+    for column, (number, letter) in enumerate(zip(chosen, "AB", strict=False)):
+        axes = figure.add_subplot(seds[0, column])
+        draw_sed(axes, figure.add_subplot(seds[1, column]), bins, fit, number=number)
+        _describe(axes, bins, fit, number=number, letter=letter)
+    return figure
+
+
+def write_summary(
+    path: str | Path,
+    *,
+    maps: xr.Dataset,
+    cube: xr.Dataset,
+    bins: xr.Dataset,
+    fit: xr.Dataset,
+    title: str,
+) -> None:
+    """Write `summary_figure` as a PNG file: whole or not at all, equal bytes for equal content.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    figure = summary_figure(maps=maps, cube=cube, bins=bins, fit=fit, title=title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                file.write(buffer.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}") from error
+
+
+def _snr(cube: xr.Dataset) -> Floats:
+    """Return S/N of each pixel in each band, NaN where either is missing."""
+    flux, flux_err = (cube[name].values.astype(np.float64) for name in ("flux", "flux_err"))
+    usable = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
+    snr: Floats = np.divide(flux, flux_err, out=np.full(flux.shape, np.nan), where=usable)
+    return snr
+
+
+def _middle_band(cube: xr.Dataset) -> int:
+    """Return the number of the band in the middle of the wavelengths."""
+    order = np.argsort(cube["pivot_wave"].values, kind="stable")
+    return int(order[(len(order) - 1) // 2])
+
+
+def _composite_bands(cube: xr.Dataset, region: NDArray[np.bool_]) -> list[int]:
+    """Return red, green and blue band, of those well seen; fewer than three if there are none."""
+    seen = _snr(cube)[:, region]
+    good = [i for i, row in enumerate(seen) if _median(row) > 2]
+    order = sorted(good, key=lambda i: float(cube["pivot_wave"].values[i]))
+    if len(order) < 3:
+        return order
+    return [order[-1], order[(len(order) - 1) // 2], order[0]]
+
+
+def _median(values: Floats) -> float:
+    """Return the median of the finite values; NaN where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _draw_image(
+    axes: Axes, cube: xr.Dataset, region: NDArray[np.bool_], view: Window, *, kpc_per_pixel: float
+) -> None:
+    """Draw the galaxy: in colour where three bands are well seen, else one band."""
+    bands = _composite_bands(cube, region)
+    image = None
+    if len(bands) == 3:
+        flux, flux_err = (view.cut(cube[name].values[bands]) for name in ("flux", "flux_err"))
+        image = colour_image(flux, flux_err, region[view.rows, view.columns])
+    if image is None:
+        band = _middle_band(cube)
+        draw_map(
+            axes, cube["flux"].values[band], view, label=r"flux [$\mu$Jy]", cmap="gray", log=True
+        )
+        names = f"{cube['band'].values[band]}"
+    else:
+        axes.imshow(image, origin="lower", extent=view.extent, interpolation="nearest")
+        frame(axes, view)
+        names = " / ".join(str(cube["band"].values[i]) for i in bands)
+    axes.set_title(names, fontsize=10, color=INK)
+    draw_scale_bar(axes, view, kpc_per_pixel=kpc_per_pixel)
+    draw_compass(axes, view)
+
+
+def _draw_snr(axes: Axes, cube: xr.Dataset, view: Window) -> None:
+    """Draw S/N per pixel in the middle band."""
+    band = _middle_band(cube)
+    draw_map(axes, _snr(cube)[band], view, label="S/N per pixel", cmap="cividis", log=True)
+    axes.set_title(f"{cube['band'].values[band]}", fontsize=10, color=INK)
+
+
+def _draw_bins(axes: Axes, bin_map: NDArray[np.int32], view: Window, chosen: list[int]) -> None:
+    """Draw the bins in colours that differ between neighbours, and outline two of them."""
+    shown = bin_map[view.rows, view.columns]
+    # Multiples of the golden ratio, modulo one, keep consecutive bins far apart in colour.
+    place = np.where(shown >= 0, 0.08 + 0.84 * ((shown * 0.6180339887498949) % 1), np.nan)
+    cmap = ListedColormap(colormaps["viridis"](np.linspace(0, 1, 256))).with_extremes(bad=NEUTRAL)
+    axes.imshow(
+        np.ma.masked_invalid(place),
+        origin="lower",
+        extent=view.extent,
+        cmap=cmap,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    frame(axes, view)
+    n_bin = int(bin_map.max(initial=-1)) + 1
+    axes.set_title(f"{n_bin} bin{'s' if n_bin != 1 else ''}", fontsize=10, color=INK)
+    left, _, bottom, _ = view.extent
+    for number, letter in zip(chosen, "AB", strict=False):
+        y, x = np.nonzero(shown == number)
+        if not y.size:
+            continue
+        nearest = np.argmin(np.hypot(y - y.mean(), x - x.mean()))
+        at = (left + (x[nearest] + 0.5) * view.pixel, bottom + (y[nearest] + 0.5) * view.pixel)
+        axes.text(
+            *at,
+            letter,
+            fontsize=10,
+            weight="bold",
+            ha="center",
+            va="center",
+            color=INK,
+            bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": INK, "lw": 0.6},
+        )
+
+
+def _two_bins(cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> list[int]:
+    """Return a central and an outer bin, of those that were fitted; one if there is but one.
+
+    The central bin has the greatest flux per pixel in the middle band; the outer one is
+    farther from it than three quarters of the bins.
+    """
+    n_pix = bins["n_pix"].values
+    density = bins["flux"].values[:, _middle_band(cube)] / np.maximum(n_pix, 1)
+    candidates = np.flatnonzero((n_pix > 0) & np.isfinite(fit["chi2"].values))
+    if not candidates.size:
+        candidates = np.flatnonzero(n_pix > 0)
+    if not candidates.size:
+        return []
+    central = int(candidates[np.argmax(np.nan_to_num(density[candidates], nan=-np.inf))])
+    y, x = np.nonzero(bins["bin_map"].values >= 0)
+    members = bins["bin_map"].values[y, x]
+    centres = [
+        np.bincount(members, weights=axis, minlength=n_pix.size) / np.maximum(n_pix, 1)
+        for axis in (y, x)
+    ]
+    distance = np.hypot(*(axis[candidates] - axis[central] for axis in centres))
+    by_distance = candidates[np.argsort(distance, kind="stable")]
+    outer = int(by_distance[int(0.75 * (by_distance.size - 1) + 0.5)])
+    return [central] if outer == central else [central, outer]
+
+
+def _describe(axes: Axes, bins: xr.Dataset, fit: xr.Dataset, *, number: int, letter: str) -> None:
+    """Write a bin's name and results into its SED panel."""
+    lines = [rf"{letter}: bin {number}, {bins['n_pix'].values[number]} pixels"]
+    for name, label in (("log_mass", r"$\log M_\star$"), ("log_sfr", r"$\log$ SFR")):
+        if name in fit and np.all(np.isfinite(fit[name].values[number])):
+            low, median, high = fit[name].values[number]
+            lines.append(
+                rf"{label} = ${median:.2f}_{{-{median - low:.2f}}}^{{+{high - median:.2f}}}$"
+            )
+    chi2 = fit["chi2"].values[number]
+    if np.isfinite(chi2):
+        lines.append(rf"$\chi^2$ = {chi2:.1f}")
+    axes.set_title(",   ".join(lines), fontsize=10, color=INK, loc="left")
+    axes.legend(loc="lower right", fontsize=9, frameon=False)

@@ -1,0 +1,1 @@
+"""From a catalogue to maps: plan, run, manifest, results."""

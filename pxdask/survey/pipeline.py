@@ -1,0 +1,151 @@
+"""The stages of one galaxy, built from its inputs and the settings, and their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pxdask.binning import BinStage
+from pxdask.core.errors import ConfigError
+from pxdask.core.provenance import content_key
+from pxdask.fitting import FitStage, MapStage
+from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
+from pxdask.io.fits import image_shape, read_kernel
+from pxdask.kernels.bandpass import pivot_wave
+from pxdask.survey.plan import Keys, stage_key
+from pxdask.survey.products import load_curves, model_set
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pxdask.core.config import BandConfig, SurveyConfig
+    from pxdask.survey.inspect import GalaxyInputs
+    from pxdask.survey.products import Products
+    from pxdask.survey.stages import Stage
+
+PRODUCTS_VERSION = 1
+"""Raised whenever the same maps give different FITS or PNG files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Builds the stages of one galaxy.
+
+    Attributes
+    ----------
+    inputs : GalaxyInputs
+        The galaxy's bands, headers and grid.
+    config : SurveyConfig
+        Settings of the run.
+    products : Products
+        SSP and filter curves of the run.
+    """
+
+    inputs: GalaxyInputs
+    config: SurveyConfig
+    products: Products
+
+    def band(self, name: str) -> BandConfig:
+        """Return a band with the galaxy's paths and filter."""
+        return next(band for band in self.inputs.bands if band.name == name)
+
+    def target(self) -> Psf | None:
+        """Return the PSF that all bands are matched to; None where they are not matched.
+
+        Raises
+        ------
+        DataError
+            If its image cannot be read.
+        """
+        settings = self.config.images
+        if not settings.match_psf:
+            return None
+        if settings.target_psf is None:
+            return Psf(fwhm=max(band.psf.fwhm or 0.0 for band in self.inputs.bands))
+        band = self.band(settings.target_psf)
+        if band.psf.image is None:
+            return Psf(fwhm=band.psf.fwhm)
+        scale = self._pixel_scale(band.name)
+        return Psf(image=read_kernel(Path(band.psf.image)), pixel_scale=scale)
+
+    def margin_pix(self, name: str) -> int:
+        """Return how far around the stamp a band's convolution reaches [pix]."""
+        psf = self.band(name).psf
+        own = psf.image or psf.kernel
+        scale = self._pixel_scale(name)
+        side = max(image_shape(Path(own))) if own else 0
+        return kernel_radius(self.target(), pixel_scale=scale, kernel=side)
+
+    def image_stage(self, name: str) -> ImageStage:
+        """Return the stage that processes one band.
+
+        Raises
+        ------
+        ConfigError
+            If the band's filter is not known.
+        """
+        band = self.band(name)
+        curves = load_curves(self.products.filters)
+        if band.filter not in curves:
+            raise ConfigError(f"band {name}: filter {band.filter!r} is not known")
+        return ImageStage(
+            band=band,
+            config=self.config.images,
+            grid=self.inputs.grid,
+            target=self.target(),
+            pivot_wave=pivot_wave(curves[band.filter]),
+        )
+
+    def stage(self, name: str, *, first: int = 0) -> Stage:
+        """Return a stage other than the images; ``first`` is a fit block's first bin."""
+        config = self.config
+        if name == "cube":
+            bands = tuple(band.name for band in self.inputs.bands)
+            return CubeStage(config.images, bands)
+        if name == "bins":
+            return BinStage(config.binning)
+        if name == "fit":
+            stop = first + config.fit.block_size
+            return FitStage(config.fit, self._models, self._model_settings(), first, stop)
+        if name == "maps":
+            return MapStage(hubble=config.models.hubble, omega_m=config.models.omega_m)
+        raise ConfigError(f"there is no stage {name!r}")
+
+    def keys(self) -> Keys:
+        """Return the content keys of all outputs of the galaxy."""
+        galaxy, checksums = self.inputs.galaxy, self.inputs.checksums
+        image = {
+            band.name: stage_key(self.image_stage(band.name), galaxy, *checksums[band.name])
+            for band in self.inputs.bands
+        }
+        cube = stage_key(self.stage("cube"), galaxy, *image.values())
+        bins = stage_key(self.stage("bins"), galaxy, cube)
+        fit = stage_key(self.stage("fit"), galaxy, bins)
+        maps = stage_key(self.stage("maps"), galaxy, cube, bins, fit)
+        products = content_key(["products", PRODUCTS_VERSION, self.config.name, maps])
+        return Keys(image, cube, bins, fit, maps, products)
+
+    def _pixel_scale(self, name: str) -> float:
+        """Return the side of a band's own pixels [arcsec]."""
+        header = self.inputs.headers[name]
+        return Grid(header.wcs, header.shape).pixel_scale
+
+    def _model_settings(self) -> dict[str, object]:
+        """Return what decides the models, as JSON values."""
+        return {
+            **self.config.models.model_dump(mode="json"),
+            "seed": self.config.seed,
+            "products": list(self.products.key),
+            "filters": [band.filter for band in self.inputs.bands],
+        }
+
+    def _models(self, redshift: float) -> xr.Dataset:
+        """Return the model set of the galaxy."""
+        return model_set(
+            self.products,
+            self.config.models,
+            {band.name: band.filter for band in self.inputs.bands},
+            redshift=redshift,
+            seed=self.config.seed,
+        )

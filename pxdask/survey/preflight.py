@@ -1,0 +1,165 @@
+"""Everything that can be known to go wrong, found before anything runs."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pxdask.core.errors import PxdaskError
+from pxdask.images import common_grid
+from pxdask.images.units import microjansky_factor
+from pxdask.io.catalog import rows
+from pxdask.survey.inspect import open_headers, resolved_bands
+from pxdask.survey.products import known_filters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from astropy.table import Table
+
+    from pxdask.core.config import SurveyConfig
+
+BYTES_PER_PIXEL = 20
+"""Disk space that a run needs for each pixel of each band [byte]; images and cube, compressed,
+take about 16, maps and products the rest."""
+
+N_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    An empty ``galaxy`` means the whole run.
+    """
+
+    galaxy: str
+    band: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the problem as one line."""
+        where = [
+            f"galaxy {self.galaxy}" if self.galaxy else "the run",
+            *([f"band {self.band}"] if self.band else []),
+        ]
+        return f"{', '.join(where)}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What the check found: problems, and the space the run will take [byte]."""
+
+    problems: tuple[Problem, ...]
+    bytes_needed: int
+
+    @property
+    def fatal(self) -> tuple[Problem, ...]:
+        """Problems of the whole run; it must not start."""
+        return tuple(problem for problem in self.problems if not problem.galaxy)
+
+    @property
+    def bad_galaxies(self) -> set[str]:
+        """Galaxies that will fail."""
+        return {problem.galaxy for problem in self.problems if problem.galaxy}
+
+
+def preflight(
+    catalog: Table,
+    config: SurveyConfig,
+    *,
+    root: str,
+    store: Path,
+    tick: Callable[[], None] = lambda: None,
+) -> Preflight:
+    """Open the headers of all files and check filters, PSFs, units, positions and disk space.
+
+    Parameters
+    ----------
+    catalog : Table
+        Checked catalogue.
+    config : SurveyConfig
+        Settings.
+    root : str
+        What ``{data_root}`` stands for.
+    store : Path
+        Where the run will write; its disk is checked.
+    tick : callable
+        Called after each galaxy.
+
+    Returns
+    -------
+    preflight : Preflight
+        All problems at once. A problem of one galaxy does not keep the others from running.
+    """
+    galaxies = list(rows(catalog))
+    check = partial(_check_galaxy, config=config, root=root)
+    problems: list[Problem] = []
+    used: dict[str, list[str]] = {}
+    needed = 0
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        for galaxy, (found, filters, size) in zip(galaxies, pool.map(check, galaxies), strict=True):
+            problems += found
+            needed += size
+            for name in filters:
+                used.setdefault(name, []).append(str(galaxy["id"]))
+            tick()
+    for name, reason in known_filters(used).items():
+        everywhere = len(used[name]) == len(galaxies)
+        problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
+    problems += _space_problems(store, needed)
+    return Preflight(tuple(problems), needed)
+
+
+def _check_galaxy(
+    galaxy: Mapping[str, object], *, config: SurveyConfig, root: str
+) -> tuple[list[Problem], list[str], int]:
+    """Return a galaxy's problems, the filters it uses, and the space it needs [byte]."""
+    name = str(galaxy["id"])
+    try:
+        bands = resolved_bands(galaxy, config, root=root)
+    except PxdaskError as error:
+        return [Problem(name, "", str(error))], [], 0
+    headers, faults = open_headers(galaxy, bands)
+    for band in bands:
+        if band.name in headers:
+            try:
+                given = band.unit or headers[band.name].bunit
+                microjansky_factor(
+                    unit=given if band.zero_point is None else None,
+                    zero_point=band.zero_point,
+                    pixel_area=1.0,
+                    pivot=5000.0,
+                )
+            except PxdaskError as error:
+                faults.append((band.name, f"{band.image}: {error}"))
+    size = 0
+    if headers:
+        try:
+            grid = common_grid(
+                list(headers.values()),
+                ra=float(str(galaxy["ra"])),
+                dec=float(str(galaxy["dec"])),
+                stamp_size=config.images.stamp_size,
+            )
+            size = BYTES_PER_PIXEL * len(bands) * grid.shape[0] * grid.shape[1]
+        except PxdaskError as error:
+            faults.append(("", str(error)))
+    problems = [Problem(name, band, message) for band, message in faults]
+    return problems, [band.filter for band in bands], size
+
+
+def _space_problems(store: Path, needed: int) -> list[Problem]:
+    """Return a problem if the disk has not the space that the run needs [byte]."""
+    folder = store
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free >= needed:
+        return []
+    message = f"{store} has {free / 1e9:.2f} GB free; the run needs about {needed / 1e9:.2f} GB"
+    return [Problem("", "", message)]

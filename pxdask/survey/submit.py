@@ -1,0 +1,271 @@
+"""Start a run, or go on with one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from pxdask.cluster import connect
+from pxdask.core.config import SurveyConfig, data_root
+from pxdask.core.errors import ConfigError
+from pxdask.core.provenance import canonical_json, package_versions
+from pxdask.io.catalog import read_catalog, rows, write_catalog
+from pxdask.io.stores import write_text, write_with
+from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.inspect import resolved_bands
+from pxdask.survey.manifest import Manifest
+from pxdask.survey.plan import from_stage_on
+from pxdask.survey.preflight import preflight
+from pxdask.survey.products import known_filters, store_products
+from pxdask.survey.progress import ProgressBars, SilentWatcher
+from pxdask.survey.results import CATALOG, CONFIG, MANIFEST, RUN, Run, open_run
+from pxdask.survey.stages import STAGES
+from pxdask.survey.work import RunContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+    from distributed import Client
+
+    from pxdask.survey.executors import Executor
+
+logger = logging.getLogger(__name__)
+
+BEGINNINGS = {CONFIG, CATALOG}
+"""What a run killed at its very start leaves; a new start may write over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a call may choose about how a run is carried out; none of it changes results.
+
+    Attributes
+    ----------
+    galaxies : sequence of str
+        Identifiers of the galaxies to work on; empty: all.
+    from_stage : str or None
+        Make this stage and all after it again, even where their outputs exist.
+    retry_failed : bool
+        Try again what failed for good.
+    update : bool
+        Let the settings or the catalogue of an existing run change. Outputs that do not
+        depend on what changed are kept.
+    serial : bool
+        Work in this process, without a cluster.
+    workers : int or None
+        Worker processes of the local cluster; None: one a core.
+    check : bool
+        Check all files before anything runs.
+    progress : bool
+        Show progress.
+    """
+
+    galaxies: Sequence[str] = field(default_factory=tuple)
+    from_stage: str | None = None
+    retry_failed: bool = False
+    update: bool = False
+    serial: bool = False
+    workers: int | None = None
+    check: bool = True
+    progress: bool = True
+
+
+def submit(
+    catalog: str | Path | Table,
+    config: str | Path | SurveyConfig,
+    store: str | Path,
+    client: Client | None = None,
+    *,
+    root: str | Path | None = None,
+    **choices: Any,  # noqa: ANN401  the fields of Choices
+) -> Run:
+    """Carry out a survey and return its results; call again to go on with what is missing.
+
+    Parameters
+    ----------
+    catalog : path or Table
+        Galaxies; see `pxdask.read_catalog`.
+    config : path or SurveyConfig
+        Settings.
+    store : path
+        Folder of the run; made if absent.
+    client : distributed.Client, optional
+        Cluster to work on; default: worker processes on this machine.
+    root : path, optional
+        What ``{data_root}`` in path templates stands for; default: the environment variable
+        PXDASK_DATA_ROOT, else the current folder.
+    **choices
+        How to carry out the run: the fields of `Choices`, such as ``workers=4``.
+
+    Returns
+    -------
+    run : Run
+        The results, and what failed.
+
+    Raises
+    ------
+    ConfigError
+        If the run cannot start: every fault that the pre-flight check finds in the settings
+        is named. Faults of single galaxies do not stop the run: they are in the manifest.
+    """
+    table = read_catalog(catalog)
+    settings = config if isinstance(config, SurveyConfig) else SurveyConfig.load(config)
+    folder = Path(store).resolve()
+    base = str(Path(data_root(root)).resolve())
+    chosen = Choices(**choices)
+    _freeze(folder, table, settings, base, update=chosen.update)
+    return _carry_out(folder, table, settings, base, client, chosen)
+
+
+def resume(
+    store: str | Path,
+    client: Client | None = None,
+    **choices: Any,  # noqa: ANN401  the fields of Choices
+) -> Run:
+    """Go on with a run from its own copy of the settings and catalogue; see `submit`."""
+    run = open_run(store)
+    return _carry_out(run.store, run.catalog, run.config, run.data_root, client, Choices(**choices))
+
+
+def _carry_out(
+    folder: Path,
+    catalog: Table,
+    config: SurveyConfig,
+    base: str,
+    client: Client | None,
+    choices: Choices,
+) -> Run:
+    """Check, start a cluster if none is given, and drive the run."""
+    from pxdask.survey.run import Driver  # noqa: PLC0415  loads the whole pipeline
+
+    galaxies = _chosen(catalog, choices)
+    if choices.from_stage is not None and choices.from_stage not in STAGES:
+        raise ConfigError(
+            f"there is no stage {choices.from_stage!r}; the stages are {', '.join(STAGES)}"
+        )
+    if choices.check:
+        _check(galaxies, config, base, folder)
+    run = RunContext(
+        root=folder,
+        config=config,
+        products=store_products(folder, config.models, _filters(galaxies, config, base)),
+        data_root=base,
+        redo=from_stage_on(choices.from_stage),
+    )
+    manifest = Manifest(folder / MANIFEST)
+    with ExitStack() as stack:
+        stack.callback(manifest.close)
+        executor = _executor(stack, client, choices)
+        watcher = stack.enter_context(ProgressBars()) if choices.progress else SilentWatcher()
+        driver = Driver(run, executor, manifest, watcher, retry_failed=choices.retry_failed)
+        driver.drive(rows(galaxies))
+    return open_run(folder)
+
+
+def _chosen(catalog: Table, choices: Choices) -> Table:
+    """Return the rows to work on.
+
+    Raises
+    ------
+    ConfigError
+        If a chosen galaxy is not in the catalogue.
+    """
+    if not choices.galaxies:
+        return catalog
+    if unknown := sorted(set(choices.galaxies) - set(catalog["id"])):
+        raise ConfigError(f"not in the catalogue: {', '.join(unknown)}")
+    return catalog[[name in set(choices.galaxies) for name in catalog["id"]]]
+
+
+def _check(galaxies: Table, config: SurveyConfig, base: str, folder: Path) -> None:
+    """Refuse to start a run that cannot succeed; warn of the galaxies that will fail."""
+    found = preflight(galaxies, config, root=base, store=folder)
+    if found.fatal:
+        raise ConfigError("\n  - ".join(["the run cannot start:", *map(str, found.fatal)]))
+    for problem in found.problems:
+        logger.warning("%s", problem)
+
+
+def _filters(galaxies: Table, config: SurveyConfig, base: str) -> set[str]:
+    """Return the filters in use that are known; a galaxy with another fails by itself."""
+    names = set()
+    for galaxy in rows(galaxies):
+        try:
+            names |= {band.filter for band in resolved_bands(galaxy, config, root=base)}
+        except ConfigError:
+            continue
+    return (names - set(known_filters(names))) or names
+
+
+def _executor(stack: ExitStack, client: Client | None, choices: Choices) -> Executor:
+    """Return what carries out the tasks: this process, the given cluster, or a local one."""
+    if choices.serial:
+        return SerialExecutor()
+    if client is None:
+        client = stack.enter_context(connect("local", workers=choices.workers))
+    if choices.progress and client.dashboard_link:
+        Console(stderr=True).print(f"dashboard: {client.dashboard_link}", soft_wrap=True)
+    return DaskExecutor(client)
+
+
+def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, update: bool) -> None:
+    """Write the settings and the catalogue into the run, or check that they are the same.
+
+    Raises
+    ------
+    ConfigError
+        If the run exists with other settings or galaxies and ``update`` is not given.
+    """
+    if (folder / RUN).exists():
+        run = open_run(folder)
+        changes = _changes(run, catalog, config, base)
+        if not changes:
+            return
+        if not update:
+            raise ConfigError(
+                "\n  - ".join([f"{folder} is a run with other settings:", *changes])
+                + "\nTake another --store, or --update to go on here; outputs that do not depend"
+                " on the changes are kept."
+            )
+        write_text(run.config.dump(), folder / "history" / f"{run.config.key()}.yaml")
+    elif folder.exists() and any(path.name not in BEGINNINGS for path in folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty and not a run; take another --store")
+    write_text(config.dump(), folder / CONFIG)
+    write_with(lambda path: write_catalog(catalog, path), folder / CATALOG)
+    facts = {"name": config.name, "data_root": base, "versions": package_versions()}
+    write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
+
+
+def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[str]:
+    """Return how settings, catalogue and data root differ from those of a run."""
+    old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
+    changes = [
+        f"{field}: {_brief(old[field])} there, {_brief(new[field])} given"
+        for field in new
+        if old[field] != new[field]
+    ]
+    if base != run.data_root:
+        changes.append(f"data root: {run.data_root} there, {base} given")
+    rows_there = {str(row["id"]): canonical_json(row) for row in rows(run.catalog)}
+    rows_given = {str(row["id"]): canonical_json(row) for row in rows(catalog)}
+    if rows_there != rows_given:
+        differ = sorted(
+            name
+            for name in rows_there.keys() | rows_given.keys()
+            if rows_there.get(name) != rows_given.get(name)
+        )
+        changes.append(f"catalogue: {len(differ)} galaxies differ, such as {differ[0]}")
+    return changes
+
+
+def _brief(value: object) -> str:
+    """Return a setting's text, cut to a readable length."""
+    text = canonical_json(value)
+    return text if len(text) <= 100 else text[:97] + "..."

@@ -1,0 +1,316 @@
+"""What a worker does: plan a galaxy, carry out one task; a failure is a record."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import resource
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+from threadpoolctl import ThreadpoolController
+
+from pxdask.core.errors import PxdaskError, StoreError
+from pxdask.core.provenance import package_versions
+from pxdask.fitting import join_blocks
+from pxdask.images import footprint
+from pxdask.io.export import write_maps_fits
+from pxdask.io.fits import read_raw
+from pxdask.io.stores import is_published, opened, publish, read, write_with
+from pxdask.plots import write_summary
+from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
+from pxdask.survey.manifest import Record
+from pxdask.survey.pipeline import Pipeline
+from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import xarray as xr
+
+    from pxdask.core.config import SurveyConfig
+    from pxdask.survey.products import Products
+    from pxdask.survey.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""Times a task is tried when a file could not be read or written."""
+
+PAUSE_S = 0.5
+"""Pause before the second try [s]; doubled before the third."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What every task of a run needs to know."""
+
+    root: Path
+    config: SurveyConfig
+    products: Products
+    data_root: str
+    redo: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GalaxyPlan:
+    """The work on one galaxy: its inputs, keys, and the tasks whose outputs are missing.
+
+    ``n_bin`` is the number of bins where the bins exist already, else -1.
+    """
+
+    inputs: GalaxyInputs
+    keys: Keys
+    missing: tuple[Task, ...]
+    existing: tuple[Task, ...]
+    n_bin: int = -1
+
+    @property
+    def galaxy_id(self) -> str:
+        """Identifier of the galaxy."""
+        return str(self.inputs.galaxy["id"])
+
+
+def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | Record:
+    """Return the plan of a galaxy, or the record of why it has none."""
+    start = time.perf_counter()
+    try:
+        inputs = inspect_galaxy(galaxy, run.config, root=run.data_root)
+        keys = Pipeline(inputs, run.config, run.products).keys()
+    except PxdaskError as error:
+        name = str(galaxy["id"])
+        return _measured(
+            Record(name, "inputs", "", "", "failed", error=str(error), permanent=True), start
+        )
+    galaxy_id = str(galaxy["id"])
+    tasks = [
+        *(Task(galaxy_id, "image", band.name, keys.image[band.name]) for band in inputs.bands),
+        *(
+            Task(galaxy_id, stage, "", getattr(keys, stage))
+            for stage in ("cube", "bins", "fit", "maps", "products")
+        ),
+    ]
+    existing = tuple(
+        task for task in tasks if task.stage not in run.redo and task_exists(task, run)
+    )
+    missing = _needed(tasks, set(existing))
+    bins = Task(galaxy_id, "bins", "", keys.bins)
+    n_bin = _n_bin(bins.path(run.root)) if bins in existing and missing else -1
+    return GalaxyPlan(inputs, keys, missing, existing, n_bin)
+
+
+def task_exists(task: Task, run: RunContext) -> bool:
+    """Return whether the output of a task is published."""
+    return all(is_published(path) for path in task_paths(task, run.root))
+
+
+def task_paths(task: Task, root: Path) -> list[Path]:
+    """Return the files that a task writes."""
+    if task.stage == "products":
+        return [
+            Task(task.galaxy_id, name, "", task.key).path(root, suffix)
+            for name, suffix in PRODUCT_FILES.items()
+        ]
+    return [task.path(root)]
+
+
+def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Record] = ()) -> Record:
+    """Carry out one task.
+
+    Parameters
+    ----------
+    task : Task
+        What to do.
+    plan : GalaxyPlan
+        The galaxy's inputs and keys.
+    run : RunContext
+        The run.
+    after : sequence of Record
+        Records of the tasks whose outputs this one reads.
+
+    Returns
+    -------
+    record : Record
+        Never an exception for what is wrong with the galaxy: that is the record's error.
+    """
+    record = Record(task.galaxy_id, task.stage, task.part, task.key, "done")
+    if not all(earlier.ok for earlier in after):
+        return replace(record, outcome="blocked")
+    start = time.perf_counter()
+    if task.stage not in run.redo and task_exists(task, run):
+        return _measured(replace(record, outcome="existed", n_bin=_bins_made(task, run)), start)
+    logger.info("%s %s %s begins", task.galaxy_id, task.stage, task.part)
+    try:
+        with _one_thread().limit(limits=1):
+            _attempt(partial(_carry_out, task, plan, run))
+    except PxdaskError as error:
+        permanent = not isinstance(error, StoreError)
+        record = replace(record, outcome="failed", error=str(error), permanent=permanent)
+    else:
+        record = replace(record, n_bin=_bins_made(task, run))
+    logger.info("%s %s %s %s", task.galaxy_id, task.stage, task.part, record.outcome)
+    return _measured(record, start)
+
+
+def _attempt(work: Callable[[], None]) -> None:
+    """Do work again if a file could not be read or written, a few times."""
+    for pause in [PAUSE_S * 2**n for n in range(ATTEMPTS - 1)]:
+        try:
+            return work()
+        except StoreError as error:
+            logger.warning("trying again in %.1f s: %s", pause, error)
+            time.sleep(pause)
+    return work()
+
+
+def _carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
+    """Read the inputs of a task, run its stage, publish the output."""
+    pipeline = Pipeline(plan.inputs, run.config, run.products)
+    if task.stage == "products":
+        return _write_products(task, plan, run)
+    if task.stage == "image":
+        stage: Stage = pipeline.image_stage(task.part)
+        output = stage.run(plan.inputs.galaxy, raw=_raw(task.part, plan, pipeline))
+    elif task.stage == "fit" and not task.part:
+        return _join_fit(task, plan, run)
+    else:
+        first = int(task.part) if task.part else 0
+        stage = pipeline.stage(task.stage, first=first)
+        output = stage.run(plan.inputs.galaxy, **_inputs(task.stage, plan, run))
+    stage.output.validate(output)
+    return publish(_with_provenance(output, task), task.path(run.root))
+
+
+def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
+    """Return the pixels of one band that the galaxy's grid and the kernels need."""
+    header = plan.inputs.headers[band]
+    margin = pipeline.margin_pix(band)
+    return read_raw(
+        pipeline.band(band),
+        header,
+        footprint=footprint(header, plan.inputs.grid, margin_pix=margin),
+    )
+
+
+def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Dataset]:
+    """Return the datasets that a stage reads."""
+    if stage == "cube":
+        return {
+            band.name: read(
+                Task(plan.galaxy_id, "image", band.name, plan.keys.image[band.name]).path(run.root)
+            )
+            for band in plan.inputs.bands
+        }
+    needs = {"bins": ("cube",), "fit": ("bins",), "maps": ("cube", "bins", "fit")}
+    return {name: read(_task(name, plan).path(run.root)) for name in needs[stage]}
+
+
+def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
+    """Publish the fit of all bins from its blocks, then remove these."""
+    n_bin = _n_bin(_task("bins", plan).path(run.root))
+    blocks = fit_blocks(plan, run, n_bin=n_bin)
+    paths = [block.path(run.root) for block in blocks]
+    fit = join_blocks([read(path) for path in paths])
+    publish(_with_provenance(fit, task), task.path(run.root))
+
+
+def tidy(plan: GalaxyPlan, run: RunContext) -> None:
+    """Remove the blocks of a fit that is published whole, and what killed writers left.
+
+    Another driver that writes at this very moment would lose its unfinished file, and write
+    it again.
+    """
+    fit = _task("fit", plan).path(run.root)
+    leftovers = list(fit.parent.glob(".*.part"))
+    if is_published(fit):
+        leftovers += fit.parent.glob(f"fit-*-{plan.keys.fit}{SUFFIX}")
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+
+
+def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
+    """Return the fit tasks of all blocks of a galaxy's bins."""
+    size = run.config.fit.block_size
+    return block_tasks(plan.galaxy_id, plan.keys.fit, n_bin=n_bin, block_size=size)
+
+
+def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
+    """Write the files a user opens: the maps as FITS and a picture of them."""
+    datasets = {
+        name: read(_task(name, plan).path(run.root)) for name in ("maps", "bins", "cube", "fit")
+    }
+    header = {
+        "RUNNAME": run.config.name,
+        "PXDKEY": task.key,
+        **{key: plan.inputs.galaxy[key] for key in ("id", "ra", "dec", "redshift")},
+    }
+    title = f"{plan.galaxy_id}   z = {float(str(plan.inputs.galaxy['redshift'])):.4f}"
+    fits_path, png_path = task_paths(task, run.root)
+    write_with(lambda path: write_maps_fits(path, header=header, **datasets), fits_path)
+    write_with(lambda path: write_summary(path, title=title, **datasets), png_path)
+
+
+def _task(stage: str, plan: GalaxyPlan) -> Task:
+    """Return the task that makes a stage's whole output."""
+    return Task(plan.galaxy_id, stage, "", getattr(plan.keys, stage))
+
+
+def _with_provenance(ds: xr.Dataset, task: Task) -> xr.Dataset:
+    """Return a dataset that tells what made it; nothing of when or where."""
+    return ds.assign_attrs(
+        galaxy=task.galaxy_id, stage=task.stage, key=task.key, versions=package_versions()
+    )
+
+
+def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
+    """Return the tasks to run: missing ones that something missing, or the user, reads.
+
+    Working back from the end, an output is wanted if it is an end product or is read by a
+    missing one: images are not made again for a cube that exists.
+    """
+    wanted = {"products"}
+    reads = {
+        "products": {"maps", "fit", "bins", "cube"},
+        "maps": {"cube", "bins", "fit"},
+        "fit": {"bins"},
+        "bins": {"cube"},
+        "cube": {"image"},
+        "image": set[str](),
+    }
+    needed = []
+    for task in reversed(tasks):
+        if task.stage in wanted and task not in existing:
+            needed.append(task)
+            wanted |= reads[task.stage]
+    return tuple(reversed(needed))
+
+
+def _bins_made(task: Task, run: RunContext) -> int:
+    """Return the number of bins where the task is the binning, else -1."""
+    return _n_bin(task.path(run.root)) if task.stage == "bins" else -1
+
+
+def _n_bin(path: Path) -> int:
+    """Return the number of bins in a published bins dataset."""
+    with opened(path) as bins:
+        return int(bins.sizes["bin"])
+
+
+def _measured(record: Record, start: float) -> Record:
+    """Return the record with the time since ``start``, the peak memory and the host."""
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return replace(
+        record,
+        seconds=round(time.perf_counter() - start, 4),
+        peak_mb=round(peak_mb, 1),
+        host=platform.node(),
+    )
+
+
+@lru_cache(maxsize=1)
+def _one_thread() -> ThreadpoolController:
+    """Return the handle on this process's BLAS: more threads would change the last bits."""
+    return ThreadpoolController()

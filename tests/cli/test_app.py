@@ -1,0 +1,85 @@
+"""The command line as a user meets it."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from pxdask.cli.app import EXIT_FAILURES, app
+from tests.survey.mini import make_survey
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    return root, *make_survey(root, 2)
+
+
+@pytest.fixture(scope="module")
+def finished(survey):
+    root, catalog, config = survey
+    words = ["run", catalog, config, "--store", root / "run", "--data-root", root, "--serial"]
+    return root / "run", call(*words)
+
+
+def test_help_names_the_commands_in_order():
+    text = call("--help").output
+    places = [text.index(f" {word} ") for word in ("simulate", "check", "run", "resume", "status")]
+    assert places == sorted(places)
+
+
+def test_run_says_where_the_maps_are(finished):
+    store, result = finished
+    assert result.exit_code == 0, result.output
+    found = re.findall(r"^/.*\.(?:fits|png)$", result.output, re.MULTILINE)
+    assert len(found) == 4
+    assert "2 of 2 galaxies have maps" in result.output
+    assert call("maps", store).output.splitlines() == found
+
+
+def test_status(finished):
+    store, _ = finished
+    text = call("status", store).output
+    assert re.search(r"products\s*│\s*2\s*│\s*0", text)
+    assert "cpu_time [s]" in text
+
+
+def test_check(survey):
+    root, catalog, config = survey
+    result = call("check", catalog, config, "--data-root", root, "--store", root / "other")
+    assert result.exit_code == 0
+    assert "2 of 2 galaxies can run, in 3 bands" in result.output
+    result = call("check", catalog, config, "--data-root", root / "nowhere")
+    assert result.exit_code == EXIT_FAILURES
+    assert "no such file" in result.output
+    assert "0 of 2 galaxies can run" in result.output
+
+
+def test_failures_have_reasons_and_an_exit_code(survey, tmp_path):
+    root, catalog, config = survey
+    words = ["run", catalog, config, "--store", tmp_path / "run", "--data-root", root / "nowhere"]
+    result = call(*words, "--serial", "--no-check")
+    assert result.exit_code == EXIT_FAILURES
+    assert "failed: g00 inputs: band g: no such file" in result.output
+    assert "failed" in call("status", tmp_path / "run").output
+
+
+def test_resume_of_a_finished_run(finished):
+    store, _ = finished
+    result = call("resume", store, "--serial")
+    assert result.exit_code == 0
+    assert "2 of 2 galaxies have maps" in result.output
+
+
+def test_errors_are_a_message_without_a_traceback(tmp_path):
+    words = [sys.executable, "-m", "pxdask", "status", str(tmp_path)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "is not a run" in ended.stderr
+    assert "Traceback" not in ended.stderr

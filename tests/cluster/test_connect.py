@@ -1,0 +1,72 @@
+"""Clusters on this machine: they work, stay on loopback, and refuse what they do not know."""
+
+import socket
+import urllib.request
+
+import pytest
+
+import pxdask
+from pxdask.cluster import read_cluster_file
+from pxdask.core.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def client():
+    with pxdask.connect("local", workers=1) as client:
+        yield client
+
+
+@pytest.mark.cluster
+@pytest.mark.xdist_group("cluster")
+class TestLocal:
+    def test_one_thread_a_worker(self, client):
+        assert list(client.nthreads().values()) == [1]
+
+    def test_dashboard_answers(self, client):
+        with urllib.request.urlopen(client.dashboard_link, timeout=20) as page:  # noqa: S310  our own
+            assert page.status == 200
+            assert b"Dask" in page.read()
+
+    def test_listens_on_loopback_only(self, client):
+        hosts = [client.scheduler.address, *client.scheduler_info()["workers"]]
+        assert all("//127.0.0.1:" in host for host in hosts)
+
+    def test_a_running_scheduler_is_joined(self, client):
+        with pxdask.connect("address", address=client.scheduler.address) as other:
+            assert other.submit(sum, [1, 2]).result() == 3
+
+    def test_a_second_cluster_finds_another_port(self, client):
+        with pxdask.connect("local", workers=1) as other:
+            assert other.dashboard_link != client.dashboard_link
+
+
+def test_unknown_kind_and_option():
+    with (
+        pytest.raises(ConfigError, match=r"'cloud'; known: address, local"),
+        pxdask.connect("cloud"),
+    ):
+        pass
+    with pytest.raises(ConfigError, match="wokers"), pxdask.connect("local", wokers=2):
+        pass
+
+
+def test_nobody_answers():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    with (
+        pytest.raises(ConfigError, match="no Dask scheduler answers"),
+        pxdask.connect("address", address=address, timeout_s=1.0),
+    ):
+        pass
+
+
+def test_cluster_file(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("kind: local\nworkers: 3\n")
+    assert read_cluster_file(path) == {"kind": "local", "workers": 3}
+    path.write_text("workers: 3\n")
+    with pytest.raises(ConfigError, match="'kind'"):
+        read_cluster_file(path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_cluster_file(tmp_path / "absent.yaml")

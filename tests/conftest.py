@@ -1,0 +1,31 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Let a test that lacks a component fail where all components are promised.
+
+    Only the real data may be absent: they are not part of the project.
+    """
+    report = yield
+    if os.environ.get("PXDASK_TEST_ALL") == "1" and report.skipped:
+        allowed = item.get_closest_marker("data") or hasattr(report, "wasxfail")
+        if not allowed:
+            report.outcome = "failed"
+            report.longrepr = f"PXDASK_TEST_ALL is set, yet it would skip: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Keep downloads and products of the tests out of the user's cache, but share them."""
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    monkeypatch.setenv("PXDASK_CACHE", str(shared / "pxdask-cache"))

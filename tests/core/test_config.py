@@ -1,0 +1,97 @@
+"""Settings are refused with reasons, and survive YAML."""
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pxdask.core import config as config_module
+from pxdask.core.config import SurveyConfig
+from pxdask.core.errors import ConfigError
+
+
+def values(**changes):
+    band = {
+        "name": "r",
+        "filter": "sdss_r",
+        "image": "{data_root}/{id}/r.fits",
+        "uncertainty": {"path": "{data_root}/{id}/r_err.fits"},
+        "psf": {"fwhm": 1.5},
+    }
+    return {"bands": [band, {**band, "name": "i"}], **changes}
+
+
+def test_round_trip_through_yaml():
+    config = SurveyConfig.parse(values(seed=7))
+    again = SurveyConfig.parse(yaml.safe_load(config.dump()))
+    assert again == config
+    assert again.key() == config.key()
+
+
+def test_quantities_are_converted():
+    config = SurveyConfig.parse(values(images={"stamp_size": "2 arcmin"}))
+    assert config.images.stamp_size == pytest.approx(120.0, rel=1e-12)
+
+
+def test_all_faults_are_named_at_once():
+    bad = values(images={"stampsize": 3}, binning={"max_chi2": -1}, fit={"likelihood": "cauchy"})
+    with pytest.raises(ConfigError) as caught:
+        SurveyConfig.parse(bad)
+    for word in ("images.stampsize", "binning.max_chi2", "fit.likelihood", "cauchy"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"binning": {"reference_band": "K"}}, "'K'"),
+        ({"binning": {"snr": {"J": 3.0}}}, "'J'"),
+        ({"images": {"target_psf": "W2"}}, "'W2'"),
+        ({"images": {"stamp_size": "3 kg"}}, "3 kg"),
+        ({"bands": []}, "bands"),
+        ({"bands": [values()["bands"][0] | {"psf": {"kernel": "k.fits"}}]}, "target_psf must name"),
+    ],
+)
+def test_a_fault_names_what_is_wrong(changes, word):
+    with pytest.raises(ConfigError, match=word):
+        SurveyConfig.parse(values(**changes))
+
+
+def test_a_band_has_one_psf_and_one_unit():
+    two = values()
+    two["bands"][0] |= {"psf": {"fwhm": 1.0, "image": "psf.fits"}, "unit": "Jy", "zero_point": 25}
+    with pytest.raises(ConfigError, match="exactly one of fwhm, image, kernel"):
+        SurveyConfig.parse(two)
+    two["bands"][0]["psf"] = {"fwhm": 1.0}
+    with pytest.raises(ConfigError, match="unit or zero_point, not both"):
+        SurveyConfig.parse(two)
+
+
+def test_repeated_band_is_refused():
+    bands = values()["bands"]
+    with pytest.raises(ConfigError, match="'r' is listed twice"):
+        SurveyConfig.parse({"bands": [bands[0], bands[0]]})
+
+
+def test_every_field_states_unit_and_meaning():
+    models = [
+        model
+        for model in vars(config_module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.model_fields
+    ]
+    assert SurveyConfig in models
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+            assert "unit" in (field.json_schema_extra or {}), f"{model.__name__}.{name}"
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        SurveyConfig.load(tmp_path / "absent.yaml")
+    path = tmp_path / "bad.yaml"
+    path.write_text("bands: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        SurveyConfig.load(path)
+    path.write_text("[1, 2]")
+    with pytest.raises(ConfigError, match="not a mapping"):
+        SurveyConfig.load(path)

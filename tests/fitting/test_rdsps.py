@@ -1,0 +1,295 @@
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm, t
+
+from pxdask.core.config import FitConfig
+from pxdask.core.errors import DataError, SchemaError
+from pxdask.core.flags import Flag
+from pxdask.core.schema import FIT, MODELS
+from pxdask.fitting import RdspsFitter
+from pxdask.testing import check_fitter, fake_models
+
+PIVOT = np.array([2300.0, 4700.0, 6200.0, 9000.0, 16500.0])
+BOTH = pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+
+
+def library(n_model=300, seed=1, pivot=PIVOT):
+    return fake_models(pivot, n_model=n_model, rng=np.random.default_rng(seed))
+
+
+def fitter(**kwargs):
+    return RdspsFitter(FitConfig(**{"systematic_error": 0.0, **kwargs}))
+
+
+def sed(models, number=7, mass=1e9, snr=10.0):
+    flux = mass * models["flux"].values[[number]].astype(float)
+    return flux, np.abs(flux) / snr
+
+
+def tiny(**changed):
+    """Two models in two bands, colours (1, 1) and (1, 2)."""
+    columns = {
+        "surviving": ([0.5, 0.8], ""),
+        "sfr": ([1e-9, 0.0], "1 / yr"),
+        "log_age": ([9.0, 10.0], "dex(yr)"),
+    }
+    ds = xr.Dataset(
+        {
+            "flux": (
+                ("model", "band"),
+                np.array([[1, 1], [1, 2]], np.float32),
+                {"units": "uJy Msun-1"},
+            )
+        }
+        | {
+            name: ("model", np.array(changed.get(name, value)), {"units": unit})
+            for name, (value, unit) in columns.items()
+        },
+        coords={
+            "band": ("band", np.array(["g", "r"], object)),
+            "pivot_wave": ("band", np.array([5e3, 6e3]), {"units": "Angstrom"}),
+        },
+        attrs={"schema": MODELS.tag},
+    )
+    return MODELS.validate(ds)
+
+
+def test_two_bands_and_two_models_by_hand():
+    flux, error = np.array([[2.0, 3.0]]), np.array([[1.0, 0.5]])
+    fit = fitter().prepare(tiny()).fit(flux, error)
+    scales = np.array([14 / 5, 26 / 17])
+    chi2 = np.array([0.8**2 + 4 * 0.2**2, (2 - 26 / 17) ** 2 + 4 * (3 - 52 / 17) ** 2])
+    likelihood = np.exp(-chi2 / 2) / (2 * math.pi * 0.5)
+    weight = likelihood / likelihood.sum()  # 0.430 and 0.570
+    assert fit["chi2"].item() == pytest.approx(chi2[1], rel=1e-12)
+    np.testing.assert_allclose(fit["model_flux"], [[scales[1], 2 * scales[1]]], rtol=1e-12)
+    assert fit["n_eff"].item() == pytest.approx(1 / np.sum(weight**2), rel=1e-12)
+    assert fit["ln_evidence"].item() == pytest.approx(math.log(likelihood.mean()), rel=1e-12)
+    np.testing.assert_array_equal(fit["log_age"], [[9.0, 10.0, 10.0]])
+    # Six nodes of mass: 0.41, 0.18 and 0.41 of the weight of each model.
+    step = 1 + 0.98 * np.array([5**-0.5, 17**-0.5]) / scales
+    nodes = np.stack([scales / step, scales, scales * step]) * [0.5, 0.8]
+    order = np.argsort(nodes.ravel())
+    reached = np.cumsum(np.outer([0.41, 0.18, 0.41], weight).ravel()[order])
+    want = nodes.ravel()[order][[np.flatnonzero(reached >= p)[0] for p in (0.16, 0.5, 0.84)]]
+    np.testing.assert_allclose(fit["log_mass"], np.log10([want]), rtol=1e-12)
+
+
+def test_units_names_and_flags():
+    fit = fitter().prepare(tiny()).fit(np.array([[2.0, 3.0]]), np.ones((1, 2)))
+    FIT.validate(fit)
+    assert fit["log_mass"].attrs["units"] == "dex(Msun)"
+    assert fit["log_sfr"].attrs["units"] == "dex(Msun / yr)"
+    assert fit["log_age"].attrs["units"] == "dex(yr)"
+    assert {"surviving", "sfr"}.isdisjoint(fit.variables)
+    assert fit["flags"].item() == 0
+
+
+@BOTH
+def test_contract(likelihood):
+    check_fitter(RdspsFitter(FitConfig(likelihood=likelihood)), library())
+
+
+@BOTH
+def test_against_every_model_weighed_by_hand(likelihood):
+    models = library(n_model=400)
+    flux, error = sed(models)
+    flux = flux * np.array([1.1, 0.9, 1.05, 1.0, 0.93])
+    fit = (
+        fitter(likelihood=likelihood, dof=3.0, systematic_error=0.1)
+        .prepare(models)
+        .fit(flux, error)
+    )
+    m, f = models["flux"].values.astype(float), flux[0]
+    e = np.hypot(error[0], 0.1 * f)
+    scale = np.sum(f * m / e**2, axis=1) / np.sum(m**2 / e**2, axis=1)
+    density = norm(scale=e) if likelihood == "gaussian" else t(3.0, scale=e)
+    ln_like = density.logpdf(f - scale[:, None] * m).sum(axis=1)
+    weight = np.exp(ln_like - ln_like.max())
+    assert fit["ln_evidence"].item() == pytest.approx(
+        ln_like.max() + math.log(weight.mean()), abs=1e-9
+    )
+    # What is neglected is at most 1e-5 of the weight.
+    assert fit["n_eff"].item() == pytest.approx(weight.sum() ** 2 / np.sum(weight**2), rel=3e-5)
+    for name in ("log_age", "av"):
+        values = models[name].values
+        below = [weight[values <= q].sum() / weight.sum() for q in fit[name].values[0]]
+        under = [weight[values < q].sum() / weight.sum() for q in fit[name].values[0]]
+        assert np.all(np.array(below) >= np.array([0.16, 0.5, 0.84]) - 2e-5)
+        assert np.all(np.array(under) <= np.array([0.16, 0.5, 0.84]) + 2e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(-8, 8), st.sampled_from(["gaussian", "student_t"]))
+def test_scaling_the_fluxes_scales_mass_and_sfr_alone(log_factor, likelihood):
+    models = library(n_model=100)
+    prepared = fitter(likelihood=likelihood, systematic_error=0.05).prepare(models)
+    flux, error = sed(models)
+    one = prepared.fit(flux, error)
+    other = prepared.fit(10**log_factor * flux, 10**log_factor * error)
+    for name in ("log_mass", "log_sfr"):
+        np.testing.assert_allclose(other[name] - log_factor, one[name], atol=1e-9)
+    for name in ("log_age", "dust2", "logzsol"):
+        np.testing.assert_array_equal(other[name], one[name])
+    np.testing.assert_allclose(other["chi2"], one["chi2"], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000))
+def test_order_of_models_changes_nothing_beyond_rounding(seed):
+    models = library(n_model=200)
+    mixed = models.isel(model=np.random.default_rng(seed).permutation(200))
+    flux, error = sed(models)
+    one, other = (fitter().prepare(ds).fit(flux, error) for ds in (models, mixed))
+    for name in one.data_vars:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-12)
+
+
+def test_an_unusable_band_changes_nothing():
+    pivot = np.append(PIVOT, 22000.0)
+    models = library(pivot=pivot)
+    flux, error = sed(models)
+    flux[0, 5] = np.nan
+    one = fitter().prepare(models).fit(flux, error)
+    fewer = models.isel(band=slice(5))
+    other = fitter().prepare(fewer).fit(flux[:, :5], error[:, :5])
+    for name in one.drop_vars("model_flux").data_vars:
+        assert one[name].values.tobytes() == other[name].values.tobytes()
+    assert np.isfinite(one["model_flux"].values[0, 5])  # the model says what was not seen
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 299), st.floats(0.3, 100))
+def test_quantiles_are_in_order_and_within_the_models(number, snr):
+    models = library()
+    fit = fitter().prepare(models).fit(*sed(models, number, snr=snr))
+    for name in ("log_age", "log_tau", "logzsol", "dust2", "av", "log_mw_age"):
+        got = fit[name].values[0]
+        assert np.all(np.diff(got) >= 0)
+        assert models[name].values.min() <= got[0]
+        assert got[-1] <= models[name].values.max()
+    assert np.all(np.diff(fit["log_mass"].values[0]) > 0)
+
+
+def test_negative_fluxes_give_no_posterior_and_a_flag():
+    models = library()
+    flux, error = sed(models)
+    fit = fitter().prepare(models).fit(-flux, error)
+    assert fit["flags"].item() == Flag.NOT_FITTED
+    assert all(np.isnan(fit[name]).all() for name in fit.drop_vars("flags").data_vars)
+
+
+def test_a_model_of_negative_amplitude_has_no_weight():
+    models = tiny()
+    models["flux"].values[0] = [-1.0, -1.0]
+    fit = fitter().prepare(models).fit(np.array([[1.0, 1.2]]), np.ones((1, 2)))
+    assert fit["n_eff"].item() == 1.0
+    np.testing.assert_array_equal(fit["log_age"], [[10.0, 10.0, 10.0]])
+
+
+def test_no_star_formation_counts_as_the_floor():
+    flux, error = np.array([[1.0, 2.0]]), np.array([[1e-3, 1e-3]])  # model 1 alone, SFR 0
+    fit = fitter().prepare(tiny()).fit(flux, error)
+    np.testing.assert_allclose(fit["log_sfr"], fit["log_mass"] - 14, rtol=1e-12)
+
+
+def test_the_amplitude_adds_its_own_error():
+    # One model: sigma_s / s is 1 / snr / sqrt(n_band), and the outer nodes are at 0.98 sigma.
+    models = library(n_model=1)
+    fit = fitter().prepare(models).fit(*sed(models, 0, snr=100.0))
+    low, middle, high = fit["log_mass"].values[0]
+    sigma = 1 / (100 * math.sqrt(5)) / math.log(10)
+    assert high - middle == pytest.approx(0.98 * sigma, rel=0.01)  # ln(1 + r) = r
+    assert middle - low == pytest.approx(high - middle, rel=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.3, 1.0, 3.0])
+def test_nodes_give_the_width_of_a_gaussian_whatever_the_spread_of_models(ratio):
+    # Models spread in mass by `ratio` sigma of the amplitude, all of one colour, so that all
+    # weigh the same; 2001 of them, at equal steps of probability.
+    spread = 1e-3 * ratio * norm.ppf((np.arange(2001) + 0.5) / 2001)
+    models = library(n_model=2001, pivot=np.array([6200.0]))
+    models["flux"].values[:] = 1.0
+    models["surviving"].values[:] = 1 + spread
+    fit = fitter().prepare(models).fit(np.ones((1, 1)), np.full((1, 1), 1e-3))
+    low, _, high = fit["log_mass"].values[0] * math.log(10)
+    exact = norm.ppf(0.84) * 1e-3 * math.hypot(1, ratio)
+    assert 0.5 * (high - low) == pytest.approx(exact, rel=0.03)  # 2.5 %, and steps of 1/2001
+
+
+def test_the_amplitude_stays_positive_at_low_snr():
+    models = library(n_model=50)
+    flux, error = sed(models, snr=0.05)
+    assert np.isfinite(fitter().prepare(models).fit(flux, error)["log_mass"]).all()
+
+
+def test_one_band():
+    models = library(n_model=50, pivot=np.array([6200.0]))
+    fit = fitter().prepare(models).fit(*sed(models))
+    # Every model fits one band perfectly, so the posterior is the prior.
+    assert fit["n_eff"].item() == pytest.approx(50, rel=1e-9)
+    assert fit["chi2"].item() == pytest.approx(0, abs=1e-20)
+
+
+def test_no_sed_gives_an_empty_fit():
+    fit = fitter().prepare(library()).fit(np.empty((0, 5)), np.empty((0, 5)))
+    assert FIT.validate(fit).sizes["bin"] == 0
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(DataError, match=r"\(3, 4\).*\(n_sed, 5\)"):
+        fitter().prepare(library()).fit(np.ones((3, 4)), np.ones((3, 4)))
+
+
+def test_models_without_sfr_are_refused():
+    with pytest.raises(SchemaError, match="sfr"):
+        fitter().prepare(library().drop_vars("sfr"))
+
+
+@pytest.mark.parametrize("name", ["log_age", "surviving", "flux"])
+def test_models_that_are_not_finite_are_refused(name):
+    models = library()
+    models[name].values[3] = np.nan
+    with pytest.raises(DataError, match=name):
+        fitter().prepare(models)
+
+
+def test_mass_that_does_not_survive_is_refused():
+    with pytest.raises(DataError, match="surviving is 0"):
+        fitter().prepare(tiny(surviving=[0.0, 1.0]))
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("snr", [5.0, 20.0])
+def test_intervals_cover_the_truth_as_often_as_they_say(snr):
+    # Models linear in two parameters; the truth is drawn from the prior, so 68 % intervals
+    # must hold it 68 % of the time. 500 draws have a standard deviation of 2.1 %: 62 to 74
+    # is three of them.
+    rng = np.random.default_rng(5)
+    pivot = np.geomspace(2000, 20000, 6)
+
+    def draw(n):
+        a, b = rng.uniform(-1, 1, (2, n))
+        shape = np.linspace(-1, 1, 6)
+        return a, b, 1 + 0.6 * a[:, None] * shape + 0.3 * b[:, None] * (1 - 3 * shape**2)
+
+    a, b, flux = draw(20_000)
+    models = fake_models(pivot, n_model=20_000, rng=rng)
+    models["flux"].values[:] = flux
+    models["log_age"].values[:], models["logzsol"].values[:] = a, b
+    models["surviving"].values[:] = 1.0
+    a, b, truth = draw(500)
+    error = np.full(truth.shape, 1 / snr)
+    log_mass = rng.uniform(8, 11, 500)
+    mass = 10 ** log_mass[:, None]
+    seen = mass * (truth + error * rng.standard_normal(truth.shape))
+    fit = fitter().prepare(models).fit(seen, mass * error)
+    for name, true in (("log_age", a), ("logzsol", b), ("log_mass", log_mass)):
+        low, _, high = fit[name].values.T
+        covered = np.mean((low <= true) & (true <= high))
+        assert 0.62 < covered < 0.74, f"{name}: {covered}"

@@ -1,0 +1,114 @@
+"""Catalogues in every format, and all their faults at once."""
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+
+from pxdask.core.errors import ConfigError
+from pxdask.io.catalog import fill_template, read_catalog, rows, write_catalog
+
+
+def table():
+    made = Table(
+        {
+            "id": ["a-1", "b_2"],
+            "ra": [10.0, 20.5],
+            "dec": [-5.0, 60.0],
+            "redshift": [0.1, 2.0],
+            "tile": [3, 4],
+        }
+    )
+    made["ra"].unit = made["dec"].unit = "deg"
+    return made
+
+
+@pytest.mark.parametrize("ending", [".ecsv", ".csv", ".fits", ".parquet", ".vot"])
+def test_every_format_gives_the_same_rows(tmp_path, ending):
+    path = tmp_path / f"catalog{ending}"
+    if ending == ".parquet":
+        table().to_pandas(index=False).to_parquet(path)
+    elif ending == ".vot":
+        table().write(path, format="votable")
+    else:
+        table().write(path)
+    assert list(rows(read_catalog(path))) == list(rows(read_catalog(table())))
+
+
+def test_units_are_converted():
+    other = table()
+    other["ra"] = [0.5, 1.0]
+    other["ra"].unit = "hourangle"
+    assert read_catalog(other)["ra"].tolist() == pytest.approx([7.5, 15.0], rel=1e-12)
+
+
+def test_all_faults_are_named_with_row_and_column():
+    bad = table()
+    bad.add_row(["a-1", np.nan, 95.0, -0.1, 5])
+    bad.add_row(["../up", 1.0, 2.0, 0.0, 5])
+    with pytest.raises(ConfigError) as caught:
+        read_catalog(bad)
+    for words in (
+        "row 0, column id: 'a-1' stands 2 times",
+        "row 2, column ra: 'nan'",
+        "row 2, column dec: 95",
+        "row 2, column redshift: -0.1",
+        "row 3, column id: '../up'",
+        "row 3, column redshift: 0 has no luminosity distance",
+    ):
+        assert words in str(caught.value)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(ConfigError, match="lacks columns ra, redshift; it has id, dec"):
+        read_catalog(Table({"id": ["a"], "dec": [0.0]}))
+
+
+def test_masked_values():
+    masked = table()
+    masked["redshift"] = MaskedColumn([0.1, 0.2], mask=[False, True])
+    with pytest.raises(ConfigError, match="row 1, column redshift: 'masked'"):
+        read_catalog(masked)
+    masked = table()
+    masked["tile"] = MaskedColumn([3, 4], mask=[True, False])
+    assert "tile" not in next(rows(read_catalog(masked)))
+
+
+def test_wrong_unit_is_refused():
+    wrong = table()
+    wrong["dec"].unit = "kpc"
+    with pytest.raises(ConfigError, match="'kpc' does not convert to deg"):
+        read_catalog(wrong)
+
+
+def test_empty_absent_and_unreadable(tmp_path):
+    with pytest.raises(ConfigError, match="no rows"):
+        read_catalog(table()[:0])
+    with pytest.raises(ConfigError, match="no catalogue at"):
+        read_catalog(tmp_path / "none.ecsv")
+    with pytest.raises(ConfigError, match="cannot tell the format"):
+        read_catalog(tmp_path / "catalog.xls")
+    (tmp_path / "broken.fits").write_text("not a table")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_catalog(tmp_path / "broken.fits")
+
+
+def test_source_table_is_not_changed():
+    source = table()
+    source["ra"].unit = "rad"
+    source["ra"] /= 100
+    before = source["ra"].tolist()
+    read_catalog(source)
+    assert source["ra"].tolist() == before
+
+
+def test_planned_rows_survive_parquet(tmp_path):
+    catalog = read_catalog(table())
+    write_catalog(catalog, tmp_path / "catalog.parquet")
+    assert list(rows(read_catalog(tmp_path / "catalog.parquet"))) == list(rows(catalog))
+
+
+def test_templates():
+    galaxy = {"id": "a", "tile": 7}
+    assert fill_template("{data_root}/{tile:03d}/{id}.fits", galaxy, root="x") == "x/007/a.fits"
+    with pytest.raises(ConfigError, match=r"'a'.*needs 'field'"):
+        fill_template("{field}.fits", galaxy, root="")
