@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/pxdask run catalogs/demo.ecsv catalogs/demo.yaml --data-root demo/images --store demo/run
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from pxdask.images import footprint
 from pxdask.io.catalog import read_catalog, rows
 from pxdask.io.fits import read_raw
 from pxdask.survey.inspect import inspect_galaxy
-from pxdask.survey.mock import simulate
+from pxdask.survey.mock import make_mocks
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.products import store_products
 
@@ -31,7 +31,7 @@ def measure() -> list[Row]:
     config = config.model_copy(update={"images": images})
     with tempfile.TemporaryDirectory() as folder:
         catalog = read_catalog(Table(read_catalog(CATALOGS / "demo.ecsv")[:1]))
-        simulate(catalog, folder)
+        make_mocks(catalog, folder)
         galaxy = next(rows(catalog))
         inputs = inspect_galaxy(galaxy, config, root=folder)
         products = store_products(

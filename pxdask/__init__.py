@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pxdask.cluster import connect
     from pxdask.core.config import SurveyConfig
     from pxdask.io.catalog import read_catalog
-    from pxdask.survey.mock import simulate
+    from pxdask.survey.mock import make_mocks
     from pxdask.survey.results import Run, open_run
     from pxdask.survey.submit import resume, submit
 
@@ -25,7 +25,7 @@ _HOMES = {
     "open_run": "pxdask.survey.results",
     "read_catalog": "pxdask.io.catalog",
     "resume": "pxdask.survey.submit",
-    "simulate": "pxdask.survey.mock",
+    "make_mocks": "pxdask.survey.mock",
     "submit": "pxdask.survey.submit",
 }
 
@@ -33,10 +33,10 @@ __all__ = [
     "Run",
     "SurveyConfig",
     "connect",
+    "make_mocks",
     "open_run",
     "read_catalog",
     "resume",
-    "simulate",
     "submit",
 ]
 __version__ = "0.1.0"

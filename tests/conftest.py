@@ -23,6 +23,14 @@ def pytest_runtest_makereport(item):
     return report
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _any_dashboard_port():
+    """Let tests that run side by side have a dashboard each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pxdask.cluster.clients.DASHBOARD_PORT", 0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """Keep downloads and products of the tests out of the user's cache, but share them."""

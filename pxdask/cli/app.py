@@ -84,9 +84,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="seed of the noise", min=0)] = 1,
 ) -> None:
     """Make mock images of a catalogue's galaxies in 12 bands, GALEX to WISE, with their truth."""
-    from pxdask.survey.mock import simulate as make  # noqa: PLC0415
+    from pxdask.survey.mock import make_mocks  # noqa: PLC0415
 
-    made = make(catalog, folder, seed=seed)
+    made = make_mocks(catalog, folder, seed=seed)
     out.print(f"{len(made)} galaxies in {folder}", highlight=False)
 
 
@@ -106,8 +106,8 @@ def check(
     table, settings = read_catalog(catalog), SurveyConfig.load(config)
     root = str(Path(root_of(data_root)).resolve())
     found = preflight(table, settings, root=root, store=store.resolve())
-    for problem in found.problems:
-        out.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+    for message in (*found.notes, *found.problems):
+        out.print(str(message), markup=False, highlight=False, soft_wrap=True)
     good = 0 if found.fatal else len(table) - len(found.bad_galaxies)
     out.print(
         f"{good} of {len(table)} galaxies can run, in {len(settings.bands)} bands;"

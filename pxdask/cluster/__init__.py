@@ -1,5 +1,5 @@
 """Where the work is done: each kind of cluster gives a Dask client."""
 
-from pxdask.cluster.connect import connect, read_cluster_file
+from pxdask.cluster.clients import connect, read_cluster_file
 
 __all__ = ["connect", "read_cluster_file"]

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PAINTED = ("log_mw_age", "logzsol", "av")
 """Parameters whose maps hold one value for all pixels of a bin."""
 
+SHARING_SNR = 5.0
+"""Signal-to-noise ratio of a bin in a band that may share it among its pixels: below it, as in a
+band beyond the Lyman break, the shares would be those of noise."""
+
 _DENSITY_UNITS = {"log_mass": "dex(Msun / kpc2)", "log_sfr": "dex(Msun / (yr kpc2))"}
 
 
@@ -35,7 +39,8 @@ class MapStage:
 
     A bin's mass is shared among its pixels as their flux in the reddest band, its SFR as
     their flux in the bluest (Abdurro'uf et al. 2021, ApJS 254, 15), where bands count only if
-    the bin's flux in them is positive and usable and none of its pixels lacks one. A negative
+    the bin's signal-to-noise ratio in them is `SHARING_SNR` or more and none of its pixels
+    lacks a flux. A negative
     pixel flux counts as zero, and the shares of a bin add up to one, so that the pixels of a
     bin add up to its value; a pixel of share zero has no logarithm and is NaN. A bin without
     such a band is shared equally.
@@ -179,9 +184,9 @@ def _log_shares(cube: xr.Dataset, bins: xr.Dataset, *, reddest: bool) -> Floats:
     order = np.argsort(bins["pivot_wave"].values, kind="stable")
     if reddest:
         order = order[::-1]
-    bin_flux = bins["flux"].values
-    fitted = usable_bands(bin_flux, bins["flux_err"].values)
-    usable = fitted & (bin_flux > 0) & (np.transpose(lacking) == 0)
+    bin_flux, bin_err = bins["flux"].values, bins["flux_err"].values
+    bright = usable_bands(bin_flux, bin_err) & (bin_flux >= SHARING_SNR * bin_err)
+    usable = bright & (np.transpose(lacking) == 0)
     chosen = order[np.argmax(usable[:, order], axis=1)]
     chosen_flux = flux[chosen[members], np.arange(members.size)]
     light = np.where(np.asarray(usable.any(axis=1))[members], np.clip(chosen_flux, 0, None), 0.0)

@@ -73,6 +73,8 @@ class ImageHeader:
         (ny, nx).
     bunit : str or None
         The header's BUNIT.
+    note : str
+        What is odd about the header and how it was read; empty if nothing is.
     """
 
     path: str
@@ -80,6 +82,7 @@ class ImageHeader:
     wcs: str
     shape: tuple[int, int]
     bunit: str | None = None
+    note: str = ""
 
 
 def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
@@ -108,7 +111,7 @@ def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
     Notes
     -----
     A header with both PC and CD matrices is read as astropy reads it: PC (with CDELT) wins.
-    A warning is logged where the two disagree.
+    The header's note says so where the two disagree.
     """
     with _opened(path) as hdus:
         index = _image_index(hdus, hdu, path)
@@ -122,6 +125,7 @@ def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
         wcs=_celestial(header, path),
         shape=(int(header["NAXIS2"]), int(header["NAXIS1"])),
         bunit=unit or None,
+        note=_note_of_two_matrices(header),
     )
 
 
@@ -368,7 +372,6 @@ def _gunzip(path: Path) -> _Gunzipped:
 
 def _celestial(header: fits.Header, path: str | Path) -> str:
     """Return the header's celestial coordinates as canonical cards."""
-    _warn_of_two_matrices(header, path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)  # old but unambiguous spellings
         try:
@@ -387,22 +390,17 @@ def _cards(wcs: WCS) -> str:
     return text
 
 
-def _warn_of_two_matrices(header: fits.Header, path: str | Path) -> None:
-    """Log a warning if PC (times CDELT) and CD are both given and disagree."""
+def _note_of_two_matrices(header: fits.Header) -> str:
+    """Return a note if PC (times CDELT) and CD are both given and disagree."""
     pc = _matrix(header, "PC", np.eye(2))
     cd = _matrix(header, "CD", np.zeros((2, 2)))
     if pc is None or cd is None:
-        return
+        return ""
     steps = np.array([float(header.get(f"CDELT{i}", 1.0)) for i in (1, 2)])
     scaled = steps[:, None] * pc
-    if np.max(np.abs(scaled - cd)) > _MATRIX_TOLERANCE * np.max(np.abs(scaled)):
-        logger.warning(
-            "%s has both PC and CD matrices, which disagree: CDELT x PC = %s, CD = %s [deg]; "
-            "PC is used",
-            path,
-            scaled.tolist(),
-            cd.tolist(),
-        )
+    if np.max(np.abs(scaled - cd)) <= _MATRIX_TOLERANCE * np.max(np.abs(scaled)):
+        return ""
+    return "both PC and CD matrices are given, and disagree; PC is used"
 
 
 def _matrix(

@@ -42,7 +42,7 @@ PROPERTIES = (
         r"$\log\,\Sigma_\mathrm{SFR}\ [\mathrm{M}_\odot\,\mathrm{yr}^{-1}\,\mathrm{kpc}^{-2}]$",
         "viridis",
     ),
-    ("log_mw_age", r"$\log$ mass-weighted age [yr]", "plasma"),
+    ("log_mw_age", r"$\log$ mass-weighted age [Gyr]", "plasma"),
     ("logzsol", r"$\log\,Z/\mathrm{Z}_\odot$", "cividis"),
     ("av", r"$A_V$ [mag]", "magma"),
 )

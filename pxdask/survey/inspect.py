@@ -83,6 +83,8 @@ def open_headers(
             if not path.is_file()
         ]
         headers[band.name] = header
+        if header.note:
+            logger.info("%s: %s", band.image, header.note)
     return headers, faults
 
 

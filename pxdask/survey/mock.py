@@ -32,7 +32,7 @@ VERSION = 1
 """Raised whenever the same catalogue gives other images."""
 
 
-def simulate(
+def make_mocks(
     catalog: str | Path | Table,
     folder: str | Path,
     *,

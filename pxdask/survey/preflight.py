@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,9 +52,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What the check found: problems, and the space the run will take [byte]."""
+    """What the check found.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        What will fail.
+    notes : tuple of str
+        What is odd, and how it is understood.
+    bytes_needed : int
+        Disk space that the run will take [byte].
+    """
 
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
     bytes_needed: int
 
     @property
@@ -100,30 +111,42 @@ def preflight(
     check = partial(_check_galaxy, config=config, root=root)
     problems: list[Problem] = []
     used: dict[str, list[str]] = {}
+    odd: dict[str, list[str]] = {}
     needed = 0
     with ThreadPoolExecutor(N_THREADS) as pool:
-        for galaxy, (found, filters, size) in zip(galaxies, pool.map(check, galaxies), strict=True):
-            problems += found
-            needed += size
-            for name in filters:
+        for galaxy, seen in zip(galaxies, pool.map(check, galaxies), strict=True):
+            problems += seen.problems
+            needed += seen.n_bytes
+            for name in seen.filters:
                 used.setdefault(name, []).append(str(galaxy["id"]))
+            for path, note in seen.notes:
+                odd.setdefault(note, []).append(path)
             tick()
     for name, reason in known_filters(used).items():
         everywhere = len(used[name]) == len(galaxies)
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
     problems += _space_problems(store, needed)
-    return Preflight(tuple(problems), needed)
+    notes = [f"{len(paths)} images, such as {paths[0]}: {note}" for note, paths in odd.items()]
+    return Preflight(tuple(problems), tuple(notes), needed)
 
 
-def _check_galaxy(
-    galaxy: Mapping[str, object], *, config: SurveyConfig, root: str
-) -> tuple[list[Problem], list[str], int]:
-    """Return a galaxy's problems, the filters it uses, and the space it needs [byte]."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen of one galaxy: notes are (file, note), space is in bytes."""
+
+    problems: list[Problem]
+    filters: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    n_bytes: int = 0
+
+
+def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: str) -> _Seen:
+    """Return a galaxy's problems, filters, oddities and need of space."""
     name = str(galaxy["id"])
     try:
         bands = resolved_bands(galaxy, config, root=root)
     except PxdaskError as error:
-        return [Problem(name, "", str(error))], [], 0
+        return _Seen([Problem(name, "", str(error))])
     headers, faults = open_headers(galaxy, bands)
     for band in bands:
         if band.name in headers:
@@ -150,7 +173,8 @@ def _check_galaxy(
         except PxdaskError as error:
             faults.append(("", str(error)))
     problems = [Problem(name, band, message) for band, message in faults]
-    return problems, [band.filter for band in bands], size
+    notes = [(header.path, header.note) for header in headers.values() if header.note]
+    return _Seen(problems, [band.filter for band in bands], notes, size)
 
 
 def _space_problems(store: Path, needed: int) -> list[Problem]:

@@ -189,8 +189,8 @@ def _check(galaxies: Table, config: SurveyConfig, base: str, folder: Path) -> No
     found = preflight(galaxies, config, root=base, store=folder)
     if found.fatal:
         raise ConfigError("\n  - ".join(["the run cannot start:", *map(str, found.fatal)]))
-    for problem in found.problems:
-        logger.warning("%s", problem)
+    for message in (*found.notes, *found.problems):
+        logger.warning("%s", message)
 
 
 def _filters(galaxies: Table, config: SurveyConfig, base: str) -> set[str]:

@@ -49,7 +49,8 @@ def test_pixels_of_a_bin_add_up_to_it(name):
 
 @pytest.mark.parametrize(("name", "band"), [("log_mass", 4), ("log_sfr", 0)])
 def test_shares_are_those_of_the_reddest_or_bluest_band(name, band):
-    image = made()[name].values[1]
+    bright = GALAXY.bins.assign(flux_err=GALAXY.bins["flux_err"] / 100)
+    image = made(bins=bright)[name].values[1]
     light = GALAXY.cube["flux"].values[band].astype(float)
     y, x = np.nonzero((np.bincount(BIN_MAP[BIN_MAP >= 0]).argmax() == BIN_MAP) & (light > 0))
     ratio = light[y, x] / light[y[0], x[0]]
@@ -91,7 +92,7 @@ def test_without_light_a_bin_is_shared_equally():
     np.testing.assert_allclose(image[BIN_MAP >= 0], want, **CLOSE)
 
 
-@pytest.mark.parametrize("lost", ["pixel", "bin_error", "bin_negative"])
+@pytest.mark.parametrize("lost", ["pixel", "bin_error", "bin_negative", "bin_faint"])
 def test_a_band_that_lacks_a_pixel_or_the_bin_gives_way_to_the_next(lost):
     cube, bins = GALAXY.cube.copy(deep=True), GALAXY.bins.copy(deep=True)
     number = int(BIN_MAP.max())
@@ -100,6 +101,8 @@ def test_a_band_that_lacks_a_pixel_or_the_bin_gives_way_to_the_next(lost):
         cube["flux"].values[0, y[0], x[0]] = np.nan
     elif lost == "bin_error":
         bins["flux_err"].values[number, 0] = np.nan
+    elif lost == "bin_faint":  # noise would draw the map
+        bins["flux"].values[number, 0] = 4.9 * bins["flux_err"].values[number, 0]
     else:
         bins["flux"].values[number, 0] = -1.0
     light = np.clip(cube["flux"].values[1, y, x].astype(float), 0, None)

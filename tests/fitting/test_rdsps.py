@@ -173,7 +173,9 @@ def test_quantiles_are_in_order_and_within_the_models(number, snr):
         assert np.all(np.diff(got) >= 0)
         assert models[name].values.min() <= got[0]
         assert got[-1] <= models[name].values.max()
-    assert np.all(np.diff(fit["log_mass"].values[0]) > 0)
+    mass = fit["log_mass"].values[0]
+    assert np.all(np.diff(mass) >= 0)
+    assert mass[-1] > mass[0]  # the amplitude is never known exactly
 
 
 def test_negative_fluxes_give_no_posterior_and_a_flag():

@@ -42,7 +42,7 @@ def test_every_panel_is_there_with_its_unit():
     figure = summary_figure(**parts(), title="fake-1")
     assert len(figure.axes) == 12  # eight of the sky, two SEDs with residuals
     text = labels(figure)
-    for wanted in (r"\Sigma_\star", r"\Sigma_\mathrm{SFR}", "age [yr]", r"\odot", "A_V", "S/N",
+    for wanted in (r"\Sigma_\star", r"\Sigma_\mathrm{SFR}", "age [Gyr]", r"\odot", "A_V", "S/N",
                    "arcsec", "mu", "A: bin", "B: bin"):  # fmt: skip
         assert wanted in text
     assert any("kpc" in note.get_text() for note in figure.axes[0].texts)

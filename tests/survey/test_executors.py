@@ -14,7 +14,7 @@ import pxdask
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from tests.survey.mini import make_survey, outputs
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.cluster
 
 N_GALAXY = 6
 N_KILLS = 5

@@ -99,6 +99,7 @@ def test_preflight_tells_what_headers_tell(survey):
             assert word in str(problem)
 
 
+@pytest.mark.slow
 def test_the_rest_is_finished_and_each_bad_one_is_one_row(survey, caplog):
     root, catalog, config = survey
     caplog.set_level("CRITICAL")

@@ -66,6 +66,7 @@ def test_tables_have_units(finished):
     assert run.status()["failed"].sum() == 0
 
 
+@pytest.mark.slow
 def test_second_run_does_nothing(survey):
     root, catalog, config = survey
     first = submit(root, catalog, config)
@@ -79,6 +80,7 @@ def test_second_run_does_nothing(survey):
     )
 
 
+@pytest.mark.slow
 def test_change_reruns_only_what_depends_on_it(survey):
     root, catalog, config = survey
     n_rows = len(submit(root, catalog, config).manifest())
@@ -90,6 +92,7 @@ def test_change_reruns_only_what_depends_on_it(survey):
     assert counts["maps", "done"] == 3
 
 
+@pytest.mark.slow
 def test_new_image_reruns_its_galaxy(survey):
     root, catalog, config = survey
     n_rows = len(submit(root, catalog, config).manifest())
@@ -99,6 +102,7 @@ def test_new_image_reruns_its_galaxy(survey):
     assert run.dataset("g01", "cube").sizes["y"] == SIDE + 2
 
 
+@pytest.mark.slow
 def test_lost_output_is_made_again(survey):
     root, catalog, config = survey
     first = submit(root, catalog, config)
@@ -129,6 +133,7 @@ def test_one_galaxy_one_stage(survey):
         submit(root, catalog, config, from_stage="map")
 
 
+@pytest.mark.slow
 def test_failure_stays_with_its_galaxy_and_is_not_repeated(survey):
     root, catalog, config = survey
     path = root / "images" / "g01" / "r.fits"
@@ -147,6 +152,7 @@ def test_failure_stays_with_its_galaxy_and_is_not_repeated(survey):
     assert submit(root, catalog, config).finished() == ["g00", "g01", "g02"]
 
 
+@pytest.mark.slow
 def test_resume_from_another_folder(survey, monkeypatch, tmp_path_factory):
     root, catalog, config = survey
     submit(root, catalog, config, galaxies=("g00",))

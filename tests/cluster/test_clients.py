@@ -17,7 +17,6 @@ def client():
 
 
 @pytest.mark.cluster
-@pytest.mark.xdist_group("cluster")
 class TestLocal:
     def test_one_thread_a_worker(self, client):
         assert list(client.nthreads().values()) == [1]
@@ -35,7 +34,9 @@ class TestLocal:
         with pxdask.connect("address", address=client.scheduler.address) as other:
             assert other.submit(sum, [1, 2]).result() == 3
 
-    def test_a_second_cluster_finds_another_port(self, client):
+    def test_a_second_cluster_finds_another_port(self, client, monkeypatch):
+        taken = int(client.dashboard_link.split(":")[2].split("/")[0])
+        monkeypatch.setattr("pxdask.cluster.clients.DASHBOARD_PORT", taken)
         with pxdask.connect("local", workers=1) as other:
             assert other.dashboard_link != client.dashboard_link
 

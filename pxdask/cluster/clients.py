@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+import warnings
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -76,19 +77,21 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
     """Start worker processes on this machine; nothing listens beyond loopback."""
     from distributed import Client, LocalCluster  # noqa: PLC0415  slow, and not always needed
 
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=memory_limit,
-            host=LOOPBACK,
-            dashboard_address=f"{LOOPBACK}:{_free_port(DASHBOARD_PORT)}",
-            worker_dashboard_address=f"{LOOPBACK}:0",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            # somebody may take the port between our look and our use: any other will do
+            warnings.filterwarnings("ignore", message="(?s)Port .* is already in use")
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=memory_limit,
+                host=LOOPBACK,
+                dashboard_address=f"{LOOPBACK}:{_free_port(DASHBOARD_PORT)}",
+                worker_dashboard_address=f"{LOOPBACK}:0",
+            )
+        stack.enter_context(cluster)
+        yield stack.enter_context(Client(cluster))
 
 
 @contextmanager
