@@ -14,7 +14,7 @@ from benchmarks.harness import Row, cpu_seconds, row
 from pxdask.core.config import SurveyConfig
 from pxdask.images import footprint
 from pxdask.io.catalog import read_catalog, rows
-from pxdask.io.fits import read_raw
+from pxdask.io.raw import read_raw
 from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.mock import make_mocks
 from pxdask.survey.pipeline import Pipeline

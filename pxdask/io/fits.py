@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -18,34 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
-from pxdask.core.errors import ConfigError, DataError, StoreError
-from pxdask.core.schema import RAW
-from pxdask.io.stores import checksum, replacing
+from pxdask.core.errors import DataError, StoreError
+from pxdask.io.stores import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from pxdask.core.config import BandConfig
-
-__all__ = [
-    "ImageHeader",
-    "checksum",
-    "image_shape",
-    "read_cutout",
-    "read_header",
-    "read_kernel",
-    "read_raw",
-    "write_image",
-]
-
-logger = logging.getLogger(__name__)
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK = 1 << 20
@@ -53,8 +36,6 @@ _GZIP_LEEWAY = 1 << 22
 """Bytes that may follow an HDU for a gzip file's stated size to be trusted unread."""
 _MATRIX_TOLERANCE = 1e-4
 """Difference between PC and CD, as a fraction of a pixel's step, that is worth a warning."""
-_SAFE_DECADES = 25
-"""Uncertainties beyond 10^+-25 are scaled before they are stored in float32 (10^+-38)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +132,7 @@ def read_cutout(
     DataError
         As `read_header`, or if the cutout is empty or reaches outside the image.
     """
-    return _native(_read_section(path, hdu, rows, columns), np.float32)
+    return _native(read_section(path, hdu, rows, columns), np.float32)
 
 
 def read_kernel(path: str | Path, hdu: int | str = 0) -> NDArray[np.float64]:
@@ -167,70 +148,7 @@ def read_kernel(path: str | Path, hdu: int | str = 0) -> NDArray[np.float64]:
         If the file is absent, not FITS, cut short, or not a two-dimensional image.
     """
     whole = slice(None)
-    return _native(_read_section(path, hdu, whole, whole), np.float64)
-
-
-def read_raw(
-    band: BandConfig, header: ImageHeader, *, footprint: tuple[slice, slice] | None = None
-) -> xr.Dataset:
-    """Return what is on disk for one band around one galaxy: image, uncertainty, PSF.
-
-    Parameters
-    ----------
-    band : BandConfig
-        The band, its path templates already filled in.
-    header : ImageHeader
-        Of the band's science image.
-    footprint : tuple of slice, optional
-        Rows and columns to read; default: all.
-
-    Returns
-    -------
-    raw : xarray.Dataset
-        Schema raw/1. attrs: wcs (of the cutout), bunit or zero_point, uncertainty_kind,
-        uncertainty_scale (the uncertainty in the image's unit is the variable times this; 1
-        unless float32 could not hold it), psf_kind, psf_fwhm [arcsec] where given, path.
-
-    Raises
-    ------
-    ConfigError
-        If neither the band nor the header names a unit or zero point.
-    DataError
-        If a file cannot be used, or the uncertainty's shape is not the image's.
-    """
-    given = band.uncertainty
-    shape = image_shape(given.path, given.hdu)
-    if shape != header.shape:
-        raise DataError(
-            f"band {band.name!r}: the uncertainty image {given.path} has shape {shape}, but the "
-            f"image {header.path} has {header.shape}; they must share one pixel grid"
-        )
-    rows, columns = (
-        _within(part, n)
-        for part, n in zip(footprint or (slice(None), slice(None)), header.shape, strict=True)
-    )
-    uncertainty = _read_section(given.path, given.hdu, rows, columns).astype(np.float64)
-    scale = _storage_scale(uncertainty)
-    variables: dict[str, Any] = {
-        "image": (("y", "x"), read_cutout(header.path, header.hdu, rows=rows, columns=columns)),
-        "uncertainty": (("y", "x"), _native(uncertainty / scale, np.float32)),
-    }
-    if (psf_path := band.psf.image or band.psf.kernel) is not None:
-        variables["psf"] = (("psf_y", "psf_x"), read_kernel(psf_path))
-    wcs = WCS(header.wcs, fix=False)[rows, columns]
-    attrs = {
-        "schema": RAW.tag,
-        "wcs": _cards(wcs),
-        **_brightness_scale(band, header),
-        "uncertainty_kind": given.kind,
-        "uncertainty_scale": scale,
-        **_psf_attrs(band),
-        "path": header.path,
-    }
-    raw = xr.Dataset(
-        {name: (*value, RAW.attrs(name)) for name, value in variables.items()}, attrs=attrs
-    )
-    return RAW.validate(raw)
+    return _native(read_section(path, hdu, whole, whole), np.float64)
 
 
 def write_image(path: str | Path, data: NDArray[Any], header: Mapping[str, Any]) -> None:
@@ -381,10 +299,10 @@ def _celestial(header: fits.Header, path: str | Path) -> str:
     if not wcs.has_celestial or wcs.naxis != 2:
         types = [str(header.get(f"CTYPE{i}", "absent")) for i in (1, 2)]
         raise DataError(f"{path} has no celestial WCS: its CTYPE1, CTYPE2 are {types}")
-    return _cards(wcs)
+    return wcs_cards(wcs)
 
 
-def _cards(wcs: WCS) -> str:
+def wcs_cards(wcs: WCS) -> str:
     """Return a WCS as FITS cards, 80 characters each."""
     text: str = wcs.to_header(relax=True).tostring(sep="", endcard=False, padding=False)
     return text
@@ -430,10 +348,10 @@ def image_shape(path: str | Path, hdu: int | str = 0) -> tuple[int, int]:
     return shape
 
 
-def _read_section(
+def read_section(
     path: str | Path, hdu: int | str, rows: slice, columns: slice
 ) -> NDArray[np.floating[Any]]:
-    """Return part of an image in whatever dtype its scaling gives."""
+    """Return part of an image in the dtype its scaling gives; else as `read_cutout`."""
     shape = image_shape(path, hdu)
     rows, columns = _within(rows, shape[0]), _within(columns, shape[1])
     if rows.stop > shape[0] or columns.stop > shape[1]:
@@ -458,32 +376,3 @@ def _native(values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]
     """Return contiguous values in the machine's byte order; what overflows is infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(values, dtype=dtype)
-
-
-def _storage_scale(values: NDArray[np.float64]) -> float:
-    """Return a power of ten that brings values to where float32 is precise, or 1."""
-    used = np.abs(values[np.isfinite(values) & (values != 0)])
-    if used.size == 0:
-        return 1.0
-    decade = float(np.floor(np.log10(np.median(used))))
-    return 1.0 if abs(decade) < _SAFE_DECADES else float(10.0**decade)
-
-
-def _brightness_scale(band: BandConfig, header: ImageHeader) -> dict[str, Any]:
-    """Return the attribute that says what one unit of the image is worth."""
-    if band.zero_point is not None:
-        return {"zero_point": band.zero_point}
-    unit = band.unit or header.bunit
-    if unit is None:
-        raise ConfigError(
-            f"band {band.name!r}: {header.path} has no BUNIT; give the band a unit or zero_point"
-        )
-    return {"bunit": unit}
-
-
-def _psf_attrs(band: BandConfig) -> dict[str, Any]:
-    """Return the attributes that tell what is known of the band's PSF."""
-    psf = band.psf
-    if psf.fwhm is not None:
-        return {"psf_kind": "fwhm", "psf_fwhm": psf.fwhm}
-    return {"psf_kind": "image" if psf.image is not None else "kernel"}

@@ -17,7 +17,7 @@ from pxdask.core.provenance import package_versions
 from pxdask.fitting import join_blocks
 from pxdask.images import footprint
 from pxdask.io.export import write_maps_fits
-from pxdask.io.fits import read_raw
+from pxdask.io.raw import read_raw
 from pxdask.io.stores import is_published, opened, publish, read, write_with
 from pxdask.plots import write_summary
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy

@@ -15,7 +15,8 @@ from pxdask.core.flags import Flag
 from pxdask.images import CubeStage, Grid, ImageStage, Psf
 from pxdask.images.noise import convolve, unprocessed
 from pxdask.images.psf import unit_sum
-from pxdask.io.fits import read_header, read_kernel, read_raw
+from pxdask.io.fits import read_header, read_kernel
+from pxdask.io.raw import read_raw
 from tests.paths import real_data
 
 pytestmark = pytest.mark.data

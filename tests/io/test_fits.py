@@ -5,52 +5,22 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pxdask.core.config import BandConfig
-from pxdask.core.errors import ConfigError, DataError
-from pxdask.core.schema import RAW
+from pxdask.core.errors import DataError
 from pxdask.io.fits import (
-    checksum,
     image_shape,
     read_cutout,
     read_header,
     read_kernel,
-    read_raw,
     write_image,
 )
-
-PIXELS = np.arange(12 * 20, dtype=np.float32).reshape(12, 20)
-
-
-def sky_cards(**changes):
-    return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CRVAL1": 150.0,
-        "CRVAL2": 2.0,
-        "CRPIX1": 10.5,
-        "CRPIX2": 6.5,
-        "CDELT1": -1e-4,
-        "CDELT2": 1e-4,
-        "BUNIT": "nJy",
-        **changes,
-    }
+from pxdask.io.stores import checksum
+from tests.io.images import PIXELS, sky_cards
 
 
 def header_of(cards):
     header = fits.Header()
     header.update(cards)
     return header
-
-
-def band(folder, **changes):
-    values = {
-        "name": "r",
-        "filter": "sdss_r",
-        "image": str(folder / "a.fits"),
-        "uncertainty": {"path": str(folder / "e.fits")},
-        "psf": {"fwhm": 1.1},
-    }
-    return BandConfig.model_validate({**values, **changes})
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -219,66 +189,3 @@ def test_cutouts_must_lie_inside(tmp_path):
         read_cutout(tmp_path / "a.fits", 0, rows=slice(0, 13), columns=slice(0, 2))
     with pytest.raises(DataError, match="empty"):
         read_cutout(tmp_path / "a.fits", 0, rows=slice(5, 5), columns=slice(0, 2))
-
-
-def test_raw_holds_what_the_stage_needs(tmp_path):
-    write_image(tmp_path / "a.fits", PIXELS, sky_cards())
-    write_image(tmp_path / "e.fits", PIXELS + 1, {})
-    header = read_header(tmp_path / "a.fits")
-    raw = read_raw(band(tmp_path), header, footprint=(slice(2, 8), slice(3, 10)))
-    RAW.validate(raw)
-    np.testing.assert_array_equal(raw["image"].values, PIXELS[2:8, 3:10])
-    np.testing.assert_array_equal(raw["uncertainty"].values, PIXELS[2:8, 3:10] + 1)
-    assert raw.attrs["bunit"] == "nJy"
-    assert raw.attrs["uncertainty_kind"] == "sigma"
-    assert (raw.attrs["psf_kind"], raw.attrs["psf_fwhm"]) == ("fwhm", 1.1)
-    assert raw.attrs["path"].endswith("a.fits")
-    whole, cut = WCS(header.wcs, fix=False), WCS(raw.attrs["wcs"], fix=False)
-    np.testing.assert_allclose(
-        cut.pixel_to_world_values(1, 2), whole.pixel_to_world_values(4, 4), atol=1e-12
-    )
-    everything = read_raw(band(tmp_path, zero_point=25.0), header)
-    assert everything["image"].shape == (12, 20)
-    assert everything.attrs["zero_point"] == 25.0
-    assert "bunit" not in everything.attrs
-
-
-def test_raw_holds_psf_or_kernel(tmp_path):
-    write_image(tmp_path / "a.fits", PIXELS, sky_cards())
-    write_image(tmp_path / "e.fits", PIXELS + 1, {})
-    write_image(tmp_path / "k.fits", np.eye(3, dtype=">f4"), {})
-    header = read_header(tmp_path / "a.fits")
-    for kind in ("image", "kernel"):
-        raw = read_raw(band(tmp_path, psf={kind: str(tmp_path / "k.fits")}), header)
-        assert raw.attrs["psf_kind"] == kind
-        assert "psf_fwhm" not in raw.attrs
-        np.testing.assert_array_equal(raw["psf"].values, np.eye(3))
-        assert raw["psf"].dtype == np.float64
-
-
-def test_raw_needs_a_unit_and_equal_shapes(tmp_path):
-    cards = sky_cards()
-    del cards["BUNIT"]
-    write_image(tmp_path / "a.fits", PIXELS, cards)
-    write_image(tmp_path / "e.fits", PIXELS[:, :10], {})
-    header = read_header(tmp_path / "a.fits")
-    with pytest.raises(DataError, match=r"\(12, 10\).*\(12, 20\)"):
-        read_raw(band(tmp_path), header)
-    write_image(tmp_path / "e.fits", PIXELS, {})
-    with pytest.raises(ConfigError, match=r"'r'.*BUNIT"):
-        read_raw(band(tmp_path), header)
-    assert read_raw(band(tmp_path, unit="uJy"), header).attrs["bunit"] == "uJy"
-
-
-def test_variances_too_small_for_float32_are_scaled(tmp_path):
-    write_image(tmp_path / "a.fits", PIXELS, sky_cards())
-    variance = np.full(PIXELS.shape, 3e-41)  # a denormal float32; (5.5e-21 erg s-1 cm-2 A-1)^2
-    variance[0, 0] = 0.0
-    write_image(tmp_path / "e.fits", variance, {})
-    header = read_header(tmp_path / "a.fits")
-    raw = read_raw(band(tmp_path), header)
-    restored = raw["uncertainty"].values.astype(float) * raw.attrs["uncertainty_scale"]
-    np.testing.assert_allclose(restored, variance, rtol=1e-6)
-    write_image(tmp_path / "e.fits", np.where(variance > 0, 3e40, 0.0), {})
-    raw = read_raw(band(tmp_path), header)
-    assert np.all(np.isfinite(raw["uncertainty"].values))
