@@ -31,9 +31,14 @@ def _any_dashboard_port():
         yield
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Keep downloads and products of the tests out of the user's cache, but share them."""
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep products of the tests out of the user's cache, but share them among workers.
+
+    Of the session, because fixtures of modules make products too.
+    """
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
-    monkeypatch.setenv("PXDASK_CACHE", str(shared / "pxdask-cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PXDASK_CACHE", str(shared / "pxdask-cache"))
+        yield
