@@ -182,7 +182,7 @@ def _border_level(
     ratio = level / float(np.median(error[border]))
     if ratio < threshold:
         return 0.0
-    logger.warning(
+    logger.info(
         "band %s: the stamp's border is %.1f sigma above zero: its sky is not subtracted or the "
         "galaxy is larger than the stamp; the level is taken off for detection only",
         name,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Handle:
     """One call: its result once it is done, or the text of what broke it."""
 
-    name: str
+    name: tuple[str, ...]
     result: Any = None
     error: str = ""
     future: Future[Any] | None = field(default=None, repr=False)
@@ -39,10 +39,13 @@ class Executor(Protocol):
         self,
         function: Callable[..., Any],
         *args: object,
-        name: str,
+        name: tuple[str, ...],
         priority: int = 0,
     ) -> Handle:
-        """Take a call; handles among ``args``, or in a list there, stand for their results."""
+        """Take a call; handles among ``args``, or in a list there, stand for their results.
+
+        ``name`` is unique; its first word tells the kind of call.
+        """
         ...
 
     def completed(self) -> Iterator[Handle]:
@@ -62,7 +65,7 @@ class SerialExecutor:
         self,
         function: Callable[..., Any],
         *args: object,
-        name: str,
+        name: tuple[str, ...],
         priority: int = 0,  # noqa: ARG002  order is kept as it came
     ) -> Handle:
         """Take a call; see `Executor.submit`."""
@@ -95,7 +98,7 @@ class DaskExecutor:
 
         self._client = client
         self._running = as_completed()
-        self._handles: dict[str, Handle] = {}
+        self._handles: dict[object, Handle] = {}
 
     @property
     def width(self) -> int:
@@ -106,10 +109,13 @@ class DaskExecutor:
         self,
         function: Callable[..., Any],
         *args: object,
-        name: str,
+        name: tuple[str, ...],
         priority: int = 0,
     ) -> Handle:
-        """Take a call; see `Executor.submit`. ``name`` is what the dashboard shows."""
+        """Take a call; see `Executor.submit`. ``name`` is what the dashboard shows.
+
+        Its first word is the kind of call: the scheduler remembers every kind for good.
+        """
         handle = Handle(name)
         handle.future = self._client.submit(
             function,
@@ -118,14 +124,14 @@ class DaskExecutor:
             pure=False,
             priority=priority,
         )
-        self._handles[str(handle.future.key)] = handle
+        self._handles[handle.name] = handle
         self._running.add(handle.future)
         return handle
 
     def completed(self) -> Iterator[Handle]:
         """Yield handles as their futures finish; see `Executor.completed`."""
         for future in self._running:
-            handle = self._handles.pop(str(future.key))
+            handle = self._handles.pop(future.key)
             if future.status == "finished":
                 handle.result = future.result()
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -42,7 +43,9 @@ class ProgressBars:
     def __init__(self, console: Console | None = None) -> None:
         console = console or Console(stderr=True)
         self._console = console
-        self._live = console.is_terminal or console.is_jupyter
+        # in a notebook bars are widgets; without these rich would only warn
+        widgets = console.is_jupyter and find_spec("ipywidgets") is not None
+        self._live = console.is_terminal or widgets
         self._bars = Progress(
             TextColumn("{task.description:<9}"),
             BarColumn(),

@@ -126,11 +126,10 @@ class Driver:
         function: Callable[..., Any],
         *args: object,
     ) -> Handle:
-        """Submit one call for a galaxy, named so that the dashboard tells what it is."""
+        """Submit one call for a galaxy; its name tells stage, galaxy and band or block."""
         self._submitted += 1
-        words = [task.stage, task.part] if task else ["plan"]
-        label = "-".join(word for word in words if word)
-        name = f"{label}-{galaxy.row['id']}-{self._submitted:x}"
+        kind, part = (task.stage, task.part) if task else ("plan", "")
+        name = (kind, str(galaxy.row["id"]), part, str(self._submitted))
         handle = self._executor.submit(function, *args, name=name, priority=-galaxy.index)
         if task is not None and (task.stage in ("image", "cube", "bins") or task.part):
             self._watcher.expect(task.stage, 1)

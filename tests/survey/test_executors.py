@@ -54,27 +54,27 @@ class TestEveryExecutor:
         return DaskExecutor(request.getfixturevalue("client"))
 
     def test_results_and_chains(self, executor, kind):
-        first = executor.submit(double, 1, name=f"first-{kind}")
-        second = executor.submit(double, first, name=f"second-{kind}")
-        total = executor.submit(sum, [first, second, 10], name=f"total-{kind}")
+        first = executor.submit(double, 1, name=("first", kind))
+        second = executor.submit(double, first, name=("second", kind))
+        total = executor.submit(sum, [first, second, 10], name=("total", kind))
         done = list(executor.completed())
         assert set(map(id, done)) == {id(first), id(second), id(total)}
         assert (first.result, second.result, total.result) == (2, 4, 16)
 
     def test_a_defect_is_told_and_ends_nothing(self, executor, kind):
-        bad = executor.submit(broken, 0, name=f"bad-{kind}")
-        good = executor.submit(double, 3, name=f"good-{kind}")
+        bad = executor.submit(broken, 0, name=("bad", kind))
+        good = executor.submit(double, 3, name=("good", kind))
         list(executor.completed())
         assert re.match("unexpected ValueError: no good.*broken", bad.error)
         assert (good.result, good.error) == (6, "")
 
     def test_calls_may_be_added_while_others_complete(self, executor, kind):
-        executor.submit(double, 1, name=f"n-0-{kind}")
+        executor.submit(double, 1, name=("n", kind, "0"))
         seen = []
         for handle in executor.completed():
             seen.append(handle.result)
             if len(seen) < 4:
-                executor.submit(double, handle.result, name=f"n-{len(seen)}-{kind}")
+                executor.submit(double, handle.result, name=("n", kind, str(len(seen))))
         assert seen == [2, 4, 8, 16]
 
 
