@@ -19,3 +19,7 @@ class DataError(PxdaskError, ValueError):
 
 class StoreError(PxdaskError, OSError):
     """A file could not be read or written; trying again may succeed."""
+
+
+class DamagedError(StoreError):
+    """A published file does not hold what was written; it must be made again."""

@@ -18,6 +18,8 @@ class Flag(IntFlag):
     """The bin does not reach the asked signal-to-noise ratio in this band."""
     NOT_FITTED = 16
     """The bin has no posterior: no usable band, or no model of positive amplitude."""
+    FEW_MODELS = 32
+    """So few models make up the bin's posterior that its quantiles are too close together."""
 
 
 def flag_attrs() -> dict[str, object]:

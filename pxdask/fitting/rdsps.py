@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 NEGLECTED = 1e-5
 """Most of the posterior that quantiles and ``n_eff`` may leave out: models of least weight [1]."""
 
+MIN_N_EFF = 10.0
+"""Effective number of models below which a posterior is flagged FEW_MODELS. Of BC03 models with
+8 bands, 68 % intervals covered 65 % at a median of 140, 68 % above 800; below ten they are no
+more than the gaps of the library [1]."""
+
 LOG_SSFR_FLOOR = -14.0
 """Smallest SFR per surviving mass that is told from none [dex(1 / yr)]."""
 
@@ -174,6 +179,7 @@ class RdspsModels:
             nothing = np.full((len(self.attrs), len(QUANTILES)), np.nan)
             return _Posterior(quantiles=nothing, model_flux=np.full(flux.shape, np.nan))
         kept, weights = posterior_weights(ln_likelihood, neglected=NEGLECTED)
+        n_eff = effective_number(weights)
         at_best = scale.value[[best]]
         model = np.array(self.flux[:, [best]], order="C")
         return _Posterior(
@@ -182,9 +188,9 @@ class RdspsModels:
             ),
             model_flux=at_best * model[:, 0].astype(np.float64),
             chi2=float(chi_square(flux, error, model, scale=at_best)[0]),
-            n_eff=effective_number(weights),
+            n_eff=n_eff,
             ln_evidence=ln_evidence(ln_likelihood),
-            flags=0,
+            flags=int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0,
         )
 
     def _ln_likelihood(self, flux: Floats, error: Floats, scale: Floats) -> Floats:

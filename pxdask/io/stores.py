@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from pxdask.core.errors import StoreError
+from pxdask.core.errors import DamagedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,24 +96,30 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     Raises
     ------
     StoreError
-        If the file is absent, cut short or not a dataset.
+        If the file is absent or cannot be read.
+    DamagedError
+        If it is cut short or not a dataset.
     """
     try:
         store = zarr.storage.ZipStore(path, mode="r")
         ds = xr.open_zarr(store, chunks=None, consolidated=False)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except OSError as error:
         raise StoreError(f"cannot read {path}: {error}") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
     with store:
         yield ds
 
 
 def read(path: Path) -> xr.Dataset:
-    """Return the dataset at ``path``, loaded; every byte read is checked (zip CRC)."""
+    """Return the dataset at ``path``, loaded; every byte is checked (CRC); see `opened`."""
     with opened(path) as ds:
         try:
             return ds.load()
-        except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+        except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
+            raise DamagedError(f"{path} is damaged: {error}") from error
 
 
 def is_published(path: Path) -> bool:

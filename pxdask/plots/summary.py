@@ -15,6 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from pxdask.core.errors import StoreError
+from pxdask.core.flags import Flag
 from pxdask.plots.panels import (
     INK,
     NEUTRAL,
@@ -275,5 +276,7 @@ def _describe(axes: Axes, bins: xr.Dataset, fit: xr.Dataset, *, number: int, let
     chi2 = fit["chi2"].values[number]
     if np.isfinite(chi2):
         lines.append(rf"$\chi^2$ = {chi2:.1f}")
+    if "flags" in fit and int(fit["flags"].values[number]) & Flag.FEW_MODELS:
+        lines.append("few models")
     axes.set_title(",   ".join(lines), fontsize=10, color=INK, loc="left")
     axes.legend(loc="lower right", fontsize=9, frameon=False)

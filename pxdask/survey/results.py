@@ -124,14 +124,18 @@ class Run:
         }
 
     def bin_table(self, galaxy: str) -> QTable:
-        """Return one row for each bin of a galaxy: pixels and posterior quantiles, with units."""
+        """Return one row for each bin of a galaxy: pixels and posterior quantiles, with units.
+
+        ``flags`` are those of `pxdask.core.flags.Flag`: look at FEW_MODELS before trusting an
+        interval.
+        """
         bins, fit = self.dataset(galaxy, "bins"), self.dataset(galaxy, "fit")
         n_bin = bins.sizes["bin"]
         columns: dict[str, Any] = {
             "galaxy": [galaxy] * n_bin,
             "bin": np.arange(n_bin),
             "n_pix": bins["n_pix"].values,
-            **{name: fit[name].values for name in ("chi2", "n_eff")},
+            **{name: fit[name].values for name in ("chi2", "n_eff", "flags")},
         }
         table = QTable(columns)
         for name, variable in fit.data_vars.items():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GALAXIES_PER_THREAD = 2
 """Galaxies in flight for every thread of the cluster."""
 
-Step = Literal["plan", "front", "bins", "back", "last"]
+Step = Literal["plan", "front", "bins", "back"]
 
 
 class Watcher(Protocol):
@@ -164,8 +164,7 @@ class Driver:
 
     def _submit_front(self, galaxy: _Galaxy, plan: GalaxyPlan) -> None:
         """Submit the bands, the cube and the bins; or what is missing after them."""
-        for task in plan.existing:
-            self._note(Record(task.galaxy_id, task.stage, task.part, task.key, "existed"))
+        self._note_existing(plan)
         if failed := self._failed_before(plan.missing):
             for record in failed:
                 self.outcomes[record.stage, "failed before"] += 1
@@ -200,6 +199,14 @@ class Driver:
             if not galaxy.fitted:
                 for task in galaxy.plan.missing:
                     self._watcher.expect(task.stage, -(task.stage in ("maps", "products")))
+
+    def _note_existing(self, plan: GalaxyPlan) -> None:
+        """Note the outputs that are there, and that the galaxy's files are right by now."""
+        before = self._earlier.get((plan.galaxy_id, "inputs", ""))
+        if before is not None and not before.ok:
+            self._note(Record(plan.galaxy_id, "inputs", "", "", "done"))
+        for task in plan.existing:
+            self._note(Record(task.galaxy_id, task.stage, task.part, task.key, "existed"))
 
     def _failed_before(self, tasks: Iterable[Task]) -> list[Record]:
         """Return the records of tasks that failed for good, with the same key."""

@@ -6,13 +6,14 @@ import logging
 import platform
 import resource
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from pxdask.core.errors import PxdaskError, StoreError
+from pxdask.core.errors import DamagedError, PxdaskError, StoreError
 from pxdask.core.provenance import package_versions
 from pxdask.fitting import join_blocks
 from pxdask.images import footprint
@@ -26,7 +27,7 @@ from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pxdask.survey.stages import Stage
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """Times a task is tried when a file could not be read or written."""
@@ -78,27 +81,31 @@ def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | R
     """Return the plan of a galaxy, or the record of why it has none."""
     start = time.perf_counter()
     try:
-        inputs = inspect_galaxy(galaxy, run.config, root=run.data_root)
-        keys = Pipeline(inputs, run.config, run.products).keys()
+        return _attempt(partial(_plan, galaxy, run))
     except PxdaskError as error:
+        permanent = not isinstance(error, StoreError)
         name = str(galaxy["id"])
         return _measured(
-            Record(name, "inputs", "", "", "failed", error=str(error), permanent=True), start
+            Record(name, "inputs", "", "", "failed", error=str(error), permanent=permanent), start
         )
+
+
+def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
+    """Return the plan of a galaxy whose files are as they should be."""
+    inputs = inspect_galaxy(galaxy, run.config, root=run.data_root)
+    keys = Pipeline(inputs, run.config, run.products).keys()
     galaxy_id = str(galaxy["id"])
+    stages = ("cube", "bins", "fit", "maps", "products")
     tasks = [
-        *(Task(galaxy_id, "image", band.name, keys.image[band.name]) for band in inputs.bands),
-        *(
-            Task(galaxy_id, stage, "", getattr(keys, stage))
-            for stage in ("cube", "bins", "fit", "maps", "products")
-        ),
+        *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
+        *(Task(galaxy_id, stage, "", getattr(keys, stage)) for stage in stages),
     ]
     existing = tuple(
         task for task in tasks if task.stage not in run.redo and task_exists(task, run)
     )
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
-    n_bin = _n_bin(bins.path(run.root)) if bins in existing and missing else -1
+    n_bin = _n_bin(bins, run) if bins in existing and missing else -1
     return GalaxyPlan(inputs, keys, missing, existing, n_bin)
 
 
@@ -155,11 +162,13 @@ def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Reco
     return _measured(record, start)
 
 
-def _attempt(work: Callable[[], None]) -> None:
+def _attempt(work: Callable[[], T]) -> T:
     """Do work again if a file could not be read or written, a few times."""
     for pause in [PAUSE_S * 2**n for n in range(ATTEMPTS - 1)]:
         try:
             return work()
+        except DamagedError:
+            raise
         except StoreError as error:
             logger.warning("trying again in %.1f s: %s", pause, error)
             time.sleep(pause)
@@ -198,22 +207,40 @@ def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
 def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Dataset]:
     """Return the datasets that a stage reads."""
     if stage == "cube":
-        return {
-            band.name: read(
-                Task(plan.galaxy_id, "image", band.name, plan.keys.image[band.name]).path(run.root)
-            )
-            for band in plan.inputs.bands
-        }
+        images = (Task(plan.galaxy_id, "image", band, key) for band, key in plan.keys.image.items())
+        return {task.part: _read_output(task, run) for task in images}
     needs = {"bins": ("cube",), "fit": ("bins",), "maps": ("cube", "bins", "fit")}
-    return {name: read(_task(name, plan).path(run.root)) for name in needs[stage]}
+    return {name: _read_output(_task(name, plan), run) for name in needs[stage]}
+
+
+def _read_output(task: Task, run: RunContext) -> xr.Dataset:
+    """Return an output that another task reads; if it is damaged, see `_removed_if_damaged`."""
+    path = task.path(run.root)
+    with _removed_if_damaged(path):
+        return read(path)
+
+
+@contextmanager
+def _removed_if_damaged(path: Path) -> Iterator[None]:
+    """Remove a damaged output, so that the run makes it again when it goes on.
+
+    Raises
+    ------
+    DamagedError
+        Saying so.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        path.unlink(missing_ok=True)
+        raise DamagedError(f"{error}; it is removed, to be made when the run goes on") from error
 
 
 def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
     """Publish the fit of all bins from its blocks, then remove these."""
-    n_bin = _n_bin(_task("bins", plan).path(run.root))
+    n_bin = _n_bin(_task("bins", plan), run)
     blocks = fit_blocks(plan, run, n_bin=n_bin)
-    paths = [block.path(run.root) for block in blocks]
-    fit = join_blocks([read(path) for path in paths])
+    fit = join_blocks([_read_output(block, run) for block in blocks])
     publish(_with_provenance(fit, task), task.path(run.root))
 
 
@@ -240,7 +267,7 @@ def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
 def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
     """Write the files a user opens: the maps as FITS and a picture of them."""
     datasets = {
-        name: read(_task(name, plan).path(run.root)) for name in ("maps", "bins", "cube", "fit")
+        name: _read_output(_task(name, plan), run) for name in ("maps", "bins", "cube", "fit")
     }
     header = {
         "RUNNAME": run.config.name,
@@ -290,12 +317,13 @@ def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
 
 def _bins_made(task: Task, run: RunContext) -> int:
     """Return the number of bins where the task is the binning, else -1."""
-    return _n_bin(task.path(run.root)) if task.stage == "bins" else -1
+    return _n_bin(task, run) if task.stage == "bins" else -1
 
 
-def _n_bin(path: Path) -> int:
+def _n_bin(task: Task, run: RunContext) -> int:
     """Return the number of bins in a published bins dataset."""
-    with opened(path) as bins:
+    path = task.path(run.root)
+    with _removed_if_damaged(path), opened(path) as bins:
         return int(bins.sizes["bin"])
 
 

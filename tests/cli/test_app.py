@@ -43,6 +43,18 @@ def test_run_says_where_the_maps_are(finished):
     assert call("maps", store).output.splitlines() == found
 
 
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_cluster_is_described_in_a_file(survey, tmp_path):
+    root, catalog, config = survey
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text("kind: local\nworkers: 1\n")
+    words = ["run", catalog, config, "--store", tmp_path / "run", "--data-root", root]
+    result = call(*words, "--cluster", cluster, "--galaxy", "g01")
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 galaxies have maps" in result.output
+
+
 def test_status(finished):
     store, _ = finished
     text = call("status", store).output

@@ -87,6 +87,16 @@ def test_units_names_and_flags():
     assert fit["log_sfr"].attrs["units"] == "dex(Msun / yr)"
     assert fit["log_age"].attrs["units"] == "dex(yr)"
     assert {"surviving", "sfr"}.isdisjoint(fit.variables)
+
+
+def test_a_posterior_of_few_models_is_flagged():
+    fit = fitter().prepare(tiny()).fit(np.array([[2.0, 3.0]]), np.ones((1, 2)))
+    assert fit["n_eff"].item() < 10
+    assert fit["flags"].item() == Flag.FEW_MODELS
+    models = library()
+    flux, error = sed(models, snr=2.0)
+    fit = fitter().prepare(models).fit(flux, error)
+    assert fit["n_eff"].item() > 10
     assert fit["flags"].item() == 0
 
 

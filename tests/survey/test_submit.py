@@ -1,5 +1,6 @@
 """A run goes from images to maps, resumes, isolates failures, and does nothing twice."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -131,6 +132,38 @@ def test_one_galaxy_one_stage(survey):
     assert counts == {("maps", "done"): 1, ("products", "done"): 1}
     with pytest.raises(ConfigError, match="no stage 'map'; the stages are image"):
         submit(root, catalog, config, from_stage="map")
+
+
+@pytest.mark.slow
+def test_damaged_output_is_told_and_made_again(survey):
+    root, catalog, config = survey
+    first = submit(root, catalog, config, galaxies=("g00",))
+    before = outputs(first.store)
+    path = next((first.store / "galaxies").rglob("g00/bins-*"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    for product in first.product_paths("g00").values():
+        product.unlink()
+    run = submit(root, catalog, config, galaxies=("g00",))
+    assert re.search(r"bins-.* is damaged: .*; it is removed", run.failures()["error"][0])
+    healed = submit(root, catalog, config, galaxies=("g00",))
+    assert outputs(healed.store) == before
+    assert len(healed.failures()) == 0
+
+
+def test_a_file_that_comes_late_is_found(survey):
+    root, catalog, config = survey
+    late = root / "images" / "g00" / "r.fits"
+    content = late.read_bytes()
+    late.unlink()
+    run = submit(root, catalog, config, galaxies=("g00",))
+    assert list(run.failures()["stage"]) == ["inputs"]
+    assert len(submit(root, catalog, config, galaxies=("g00",)).manifest()) == 1
+    late.write_bytes(content)
+    run = submit(root, catalog, config, galaxies=("g00",))
+    assert len(run.failures()) == 0
+    assert run.finished() == ["g00"]
 
 
 @pytest.mark.slow
