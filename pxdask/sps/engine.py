@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pxdask.core.bandpass import Filter
     from pxdask.core.config import ModelConfig
 
+BLOCK = 8192
+"""Models whose age weights are held at a time."""
+
 N_NODE = 6
 """Interpolation nodes of the attenuation in a band, or in each part of a band that a break of
 the law divides; 0.1 per cent for bands attenuated by less than 5 mag."""
@@ -141,17 +144,27 @@ class PhotometryEngine:
             ``log_mw_age`` [log10 Gyr]; ``av`` [mag].
         """
         models = self._checked(parameters)
-        weights = age_weights(self._sfh, models.age, models.shape, quadrature=self._quadrature)
-        surviving = self._populations.at_metallicity(
-            self._populations.surviving, models.metallicity
-        )
         recent = recent_fraction(self._sfh, models.age, models.shape, span=RECENT_GYR)
         return {
-            "surviving": np.sum(weights * surviving, axis=1),
+            "surviving": self._surviving(models),
             "sfr": recent / (RECENT_GYR * _YR_PER_GYR),
             "log_mw_age": np.log10(mean_age(self._sfh, models.age, models.shape)),
             "av": AV_PER_OPTICAL_DEPTH * models.depth,
         }
+
+    def _surviving(self, models: CompositeModels) -> NDArray[np.float64]:
+        """Return the mass fraction in living stars and remnants, in blocks of bounded memory."""
+        surviving = np.empty(models.age.size)
+        for start in range(0, models.age.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            weights = age_weights(
+                self._sfh, models.age[block], models.shape[block], quadrature=self._quadrature
+            )
+            fraction = self._populations.at_metallicity(
+                self._populations.surviving, models.metallicity[block]
+            )
+            surviving[block] = np.sum(weights * fraction, axis=1)
+        return surviving
 
     @property
     def wave(self) -> NDArray[np.float64]:
