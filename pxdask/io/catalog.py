@@ -85,6 +85,11 @@ def rows(catalog: Table) -> Iterator[dict[str, object]]:
         yield {name: _plain(row[name]) for name in catalog.colnames if not _masked(row[name])}
 
 
+def sky_position(galaxy: Mapping[str, object]) -> tuple[float, float]:
+    """Return (ra, dec) of a catalogue row, ICRS [deg]."""
+    return float(str(galaxy["ra"])), float(str(galaxy["dec"]))
+
+
 def write_catalog(catalog: Table, path: Path) -> None:
     """Write the rows as planned to a Parquet file; columns of arrays are left out."""
     flat = [name for name in catalog.colnames if catalog[name].ndim == 1]

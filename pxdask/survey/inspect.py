@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.images import common_grid
-from pxdask.io.catalog import fill_template
+from pxdask.io.catalog import fill_template, sky_position
 from pxdask.io.fits import image_shape, read_header
 from pxdask.io.stores import checksum
 
@@ -64,12 +64,12 @@ def open_headers(
 ) -> tuple[dict[str, ImageHeader], list[tuple[str, str]]]:
     """Return the header of each band's image, and what is wrong, as (band, message)."""
     headers, faults = {}, []
-    sky = float(str(galaxy["ra"])), float(str(galaxy["dec"]))
+    ra, dec = sky_position(galaxy)
     for band in bands:
         try:
             header = read_header(Path(band.image), band.hdu)
             shape = image_shape(Path(band.uncertainty.path), band.uncertainty.hdu)
-            common_grid([header], ra=sky[0], dec=sky[1])
+            common_grid([header], ra=ra, dec=dec)
         except (DataError, ConfigError) as error:
             faults.append((band.name, str(error)))
             continue
@@ -88,6 +88,14 @@ def open_headers(
     return headers, faults
 
 
+def stamp_grid(
+    galaxy: Mapping[str, object], headers: Mapping[str, ImageHeader], config: SurveyConfig
+) -> Grid:
+    """Return the grid that a galaxy's bands are brought to; see `common_grid`."""
+    ra, dec = sky_position(galaxy)
+    return common_grid(list(headers.values()), ra=ra, dec=dec, stamp_size=config.images.stamp_size)
+
+
 def inspect_galaxy(
     galaxy: Mapping[str, object], config: SurveyConfig, *, root: str
 ) -> GalaxyInputs:
@@ -102,13 +110,7 @@ def inspect_galaxy(
     headers, faults = open_headers(galaxy, bands)
     if faults:
         raise DataError("; ".join(f"band {band}: {message}" for band, message in faults))
-    sky = float(str(galaxy["ra"])), float(str(galaxy["dec"]))
-    grid = common_grid(
-        list(headers.values()),
-        ra=sky[0],
-        dec=sky[1],
-        stamp_size=config.images.stamp_size,
-    )
+    grid = stamp_grid(galaxy, headers, config)
     checksums = {band.name: tuple(_checksum(path) for path in band_files(band)) for band in bands}
     return GalaxyInputs(galaxy, bands, headers, grid, checksums)
 

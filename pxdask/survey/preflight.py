@@ -9,10 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pxdask.core.errors import PxdaskError
-from pxdask.images import common_grid
 from pxdask.images.units import microjansky_factor
 from pxdask.io.catalog import rows
-from pxdask.survey.inspect import open_headers, resolved_bands
+from pxdask.survey.inspect import open_headers, resolved_bands, stamp_grid
 from pxdask.survey.products import known_filters
 
 if TYPE_CHECKING:
@@ -163,12 +162,7 @@ def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: s
     size = 0
     if headers:
         try:
-            grid = common_grid(
-                list(headers.values()),
-                ra=float(str(galaxy["ra"])),
-                dec=float(str(galaxy["dec"])),
-                stamp_size=config.images.stamp_size,
-            )
+            grid = stamp_grid(galaxy, headers, config)
             size = BYTES_PER_PIXEL * len(bands) * grid.shape[0] * grid.shape[1]
         except PxdaskError as error:
             faults.append(("", str(error)))
