@@ -8,6 +8,7 @@ import pytest
 import pxdask
 from pxdask.cluster import read_cluster_file
 from pxdask.core.errors import ConfigError
+from tests.paths import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,13 @@ def test_cluster_file(tmp_path):
         read_cluster_file(path)
     with pytest.raises(ConfigError, match="cannot read"):
         read_cluster_file(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "deploy").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_files_to_deploy_are_understood(path):
+    options = read_cluster_file(path)
+    # a generator is not entered: kind and options are checked, nothing is started
+    assert options.pop("kind") == path.stem
+    assert options
