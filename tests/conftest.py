@@ -9,9 +9,8 @@ from hypothesis import settings
 # they are new each time, and find what nobody thought of.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("new", deadline=None)
-settings.load_profile(
-    "same" if os.environ.get("CI") or os.environ.get("PXDASK_TEST_ALL") else "new"
-)
+SHARED = os.environ.get("CI") or os.environ.get("PXDASK_TEST_ALL")
+settings.load_profile("same" if SHARED else "new")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
