@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -138,16 +139,23 @@ def test_kill_9_at_random_moments(undisturbed):
     assert len(made) == len(set(made)), "a published output was made twice"
 
 
+def kill_once_busy(pid, store):
+    """Kill a process when the first cube is there: in the middle of the work."""
+    while not any(store.rglob("cube-*.zarr.zip")):
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.slow
 def test_kill_9_of_a_worker(undisturbed):
     root, catalog, config, expected = undisturbed
     store = root / "worker-killed"
     with pxdask.connect("local", workers=2) as client:
         victim = next(iter(client.run(os.getpid).values()))
-        killer = subprocess.Popen(
-            [sys.executable, "-c", f"import os, time; time.sleep(2.5); os.kill({victim}, 9)"]
-        )
+        killer = threading.Thread(target=kill_once_busy, args=(victim, store), daemon=True)
+        killer.start()
         run = pxdask.submit(catalog, config, store, client, root=root, progress=False)
-        assert killer.wait() == 0
+        killer.join(timeout=10)
+        assert victim not in client.run(os.getpid).values()
     assert len(run.finished()) == N_GALAXY
     assert outputs(store) == expected
