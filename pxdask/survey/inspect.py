@@ -123,9 +123,10 @@ def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> Band
             return None
         return str(Path(root) / fill_template(template, galaxy, root=root))
 
+    curve = fill_template(band.filter, galaxy, root=root)
     return band.model_copy(
         update={
-            "filter": fill_template(band.filter, galaxy, root=root),
+            "filter": path(band.filter) if "/" in curve else curve,
             "image": path(band.image),
             "uncertainty": band.uncertainty.model_copy(
                 update={"path": path(band.uncertainty.path)}
