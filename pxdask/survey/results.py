@@ -69,7 +69,7 @@ class Run:
         return record_table([r for r in self.records().values() if r.outcome == "failed"])
 
     def status(self) -> Table:
-        """Return the number of tasks per stage and outcome, and the time they took."""
+        """Return the number of tasks per stage and outcome, and the wall time they took in all."""
         counts: Counter[tuple[str, str]] = Counter()
         seconds: defaultdict[str, float] = defaultdict(float)
         for record in self.records().values():
@@ -81,10 +81,10 @@ class Run:
                 "stage": stages,
                 "done": [counts[stage, "done"] for stage in stages],
                 "failed": [counts[stage, "failed"] for stage in stages],
-                "cpu_time": [round(seconds[stage], 2) for stage in stages],
+                "task_time": [round(seconds[stage], 2) for stage in stages],
             }
         )
-        table["cpu_time"].unit = "s"
+        table["task_time"].unit = "s"
         return table
 
     def finished(self) -> list[str]:

@@ -59,7 +59,7 @@ def test_status(finished):
     store, _ = finished
     text = call("status", store).output
     assert re.search(r"products\s*│\s*2\s*│\s*0", text)
-    assert "cpu_time [s]" in text
+    assert "task_time [s]" in text
 
 
 def test_check(survey):
