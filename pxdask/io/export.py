@@ -11,8 +11,8 @@ from astropy.units import Unit
 from astropy.wcs import WCS
 
 from pxdask.core.errors import SchemaError
+from pxdask.core.files import write_with
 from pxdask.core.schema import BINS, FIT, IMAGE, MAPS
-from pxdask.io.stores import write_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
 from pxdask.core.errors import DataError, StoreError
-from pxdask.io.stores import replacing
+from pxdask.core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,7 +132,7 @@ def read_cutout(
     DataError
         As `read_header`, or if the cutout is empty or reaches outside the image.
     """
-    return _native(read_section(path, hdu, rows, columns), np.float32)
+    return native(read_section(path, hdu, rows, columns), np.float32)
 
 
 def read_kernel(path: str | Path, hdu: int | str = 0) -> NDArray[np.float64]:
@@ -148,7 +148,7 @@ def read_kernel(path: str | Path, hdu: int | str = 0) -> NDArray[np.float64]:
         If the file is absent, not FITS, cut short, or not a two-dimensional image.
     """
     whole = slice(None)
-    return _native(read_section(path, hdu, whole, whole), np.float64)
+    return native(read_section(path, hdu, whole, whole), np.float64)
 
 
 def write_image(path: str | Path, data: NDArray[Any], header: Mapping[str, Any]) -> None:
@@ -372,7 +372,7 @@ def _within(part: slice, n: int) -> slice:
     return slice(max(start, 0), n if part.stop is None else int(part.stop))
 
 
-def _native(values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+def native(values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
     """Return contiguous values in the machine's byte order; what overflows is infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(values, dtype=dtype)

@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.schema import RAW
-from pxdask.io.fits import image_shape, read_cutout, read_kernel, read_section, wcs_cards
+from pxdask.io.fits import image_shape, native, read_cutout, read_kernel, read_section, wcs_cards
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def read_raw(
     scale = _storage_scale(uncertainty)
     variables: dict[str, Any] = {
         "image": (("y", "x"), read_cutout(header.path, header.hdu, rows=rows, columns=columns)),
-        "uncertainty": (("y", "x"), _as_float32(uncertainty / scale)),
+        "uncertainty": (("y", "x"), native(uncertainty / scale, np.float32)),
     }
     if (psf_path := band.psf.image or band.psf.kernel) is not None:
         variables["psf"] = (("psf_y", "psf_x"), read_kernel(psf_path))
@@ -109,9 +109,3 @@ def _psf_attrs(band: BandConfig) -> dict[str, Any]:
     if psf.fwhm is not None:
         return {"psf_kind": "fwhm", "psf_fwhm": psf.fwhm}
     return {"psf_kind": "image" if psf.image is not None else "kernel"}
-
-
-def _as_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return values in float32; what overflows is infinite."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)

@@ -7,8 +7,6 @@ short afterwards (a full disk, a bad copy) is noticed by its missing zip directo
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,51 +17,15 @@ import xarray as xr
 import zarr
 
 from pxdask.core.errors import DamagedError, StoreError
+from pxdask.core.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from zarr.core.buffer import Buffer
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 20
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its name when the block succeeds.
-
-    Raises
-    ------
-    StoreError
-        If the folder or the file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder of {path}: {error}") from error
-    try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a small text file; readers see all of it or none of it."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def write_with(writer: Callable[[Path], None], path: Path) -> None:
-    """Let ``writer`` write a file at a temporary path, then give it its name."""
-    with replacing(path) as part:
-        writer(part)
 
 
 def publish(ds: xr.Dataset, path: Path) -> None:

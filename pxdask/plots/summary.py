@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from pxdask.core.errors import StoreError
+from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.plots.panels import (
     INK,
@@ -121,23 +118,12 @@ def write_summary(
     StoreError
         If the file cannot be written.
     """
-    path = Path(path)
     figure = summary_figure(maps=maps, cube=cube, bins=bins, fit=fit, title=title)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(buffer.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}") from error
+
+    def save(part: Path) -> None:
+        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
+
+    write_with(save, Path(path))
 
 
 def _snr(cube: xr.Dataset) -> Floats:

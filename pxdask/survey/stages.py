@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 STAGES = ("image", "cube", "bins", "fit", "maps", "products")
 """The stages in the order in which data flow through them."""
 
+READS = {
+    "image": (),
+    "cube": ("image",),
+    "bins": ("cube",),
+    "fit": ("bins",),
+    "maps": ("cube", "bins", "fit"),
+    "products": ("cube", "bins", "fit", "maps"),
+}
+"""The stages whose outputs each stage reads."""
+
 
 class Stage(Protocol):
     """One step of the work on one galaxy: datasets in, dataset out, no files."""

@@ -14,9 +14,9 @@ from rich.console import Console
 from pxdask.cluster import connect
 from pxdask.core.config import SurveyConfig, data_root
 from pxdask.core.errors import ConfigError
+from pxdask.core.files import write_text, write_with
 from pxdask.core.provenance import canonical_json, package_versions
 from pxdask.io.catalog import read_catalog, rows, write_catalog
-from pxdask.io.stores import write_text, write_with
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.inspect import resolved_bands
 from pxdask.survey.manifest import Manifest

@@ -19,12 +19,13 @@ from pxdask.fitting import join_blocks
 from pxdask.images import footprint
 from pxdask.io.export import write_maps_fits
 from pxdask.io.raw import read_raw
-from pxdask.io.stores import is_published, opened, publish, read, write_with
+from pxdask.io.stores import is_published, opened, publish, read
 from pxdask.plots import write_summary
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
 from pxdask.survey.manifest import Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks
+from pxdask.survey.stages import READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,18 +101,18 @@ def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
         *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
         *(Task(galaxy_id, stage, "", getattr(keys, stage)) for stage in stages),
     ]
-    existing = tuple(
-        task for task in tasks if task.stage not in run.redo and task_exists(task, run)
-    )
+    existing = tuple(task for task in tasks if is_made(task, run))
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
     n_bin = _n_bin(bins, run) if bins in existing and missing else -1
     return GalaxyPlan(inputs, keys, missing, existing, n_bin)
 
 
-def task_exists(task: Task, run: RunContext) -> bool:
-    """Return whether the output of a task is published."""
-    return all(is_published(path) for path in task_paths(task, run.root))
+def is_made(task: Task, run: RunContext) -> bool:
+    """Return whether the output of a task is published, and not to be made again."""
+    return task.stage not in run.redo and all(
+        is_published(path) for path in task_paths(task, run.root)
+    )
 
 
 def task_paths(task: Task, root: Path) -> list[Path]:
@@ -147,17 +148,18 @@ def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Reco
     if not all(earlier.ok for earlier in after):
         return replace(record, outcome="blocked")
     start = time.perf_counter()
-    if task.stage not in run.redo and task_exists(task, run):
-        return _measured(replace(record, outcome="existed", n_bin=_bins_made(task, run)), start)
     logger.info("%s %s %s begins", task.galaxy_id, task.stage, task.part)
     try:
-        with _one_thread().limit(limits=1):
-            _attempt(partial(_carry_out, task, plan, run))
+        if is_made(task, run):
+            record = replace(record, outcome="existed")
+        else:
+            with _one_thread().limit(limits=1):
+                _attempt(partial(_carry_out, task, plan, run))
+        if task.stage == "bins":
+            record = replace(record, n_bin=_n_bin(task, run))
     except PxdaskError as error:
         permanent = not isinstance(error, StoreError)
         record = replace(record, outcome="failed", error=str(error), permanent=permanent)
-    else:
-        record = replace(record, n_bin=_bins_made(task, run))
     logger.info("%s %s %s %s", task.galaxy_id, task.stage, task.part, record.outcome)
     return _measured(record, start)
 
@@ -209,8 +211,7 @@ def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Datas
     if stage == "cube":
         images = (Task(plan.galaxy_id, "image", band, key) for band, key in plan.keys.image.items())
         return {task.part: _read_output(task, run) for task in images}
-    needs = {"bins": ("cube",), "fit": ("bins",), "maps": ("cube", "bins", "fit")}
-    return {name: _read_output(_task(name, plan), run) for name in needs[stage]}
+    return {name: _read_output(_task(name, plan), run) for name in READS[stage]}
 
 
 def _read_output(task: Task, run: RunContext) -> xr.Dataset:
@@ -237,7 +238,7 @@ def _removed_if_damaged(path: Path) -> Iterator[None]:
 
 
 def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
-    """Publish the fit of all bins from its blocks, then remove these."""
+    """Publish the fit of all bins from its blocks; `tidy` removes these."""
     n_bin = _n_bin(_task("bins", plan), run)
     blocks = fit_blocks(plan, run, n_bin=n_bin)
     fit = join_blocks([_read_output(block, run) for block in blocks])
@@ -266,9 +267,7 @@ def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
 
 def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
     """Write the files a user opens: the maps as FITS and a picture of them."""
-    datasets = {
-        name: _read_output(_task(name, plan), run) for name in ("maps", "bins", "cube", "fit")
-    }
+    datasets = _inputs("products", plan, run)
     header = {
         "RUNNAME": run.config.name,
         "PXDKEY": task.key,
@@ -276,8 +275,8 @@ def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
     }
     title = f"{plan.galaxy_id}   z = {float(str(plan.inputs.galaxy['redshift'])):.4f}"
     fits_path, png_path = task_paths(task, run.root)
-    write_with(lambda path: write_maps_fits(path, header=header, **datasets), fits_path)
-    write_with(lambda path: write_summary(path, title=title, **datasets), png_path)
+    write_maps_fits(fits_path, header=header, **datasets)
+    write_summary(png_path, title=title, **datasets)
 
 
 def _task(stage: str, plan: GalaxyPlan) -> Task:
@@ -299,25 +298,12 @@ def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
     missing one: images are not made again for a cube that exists.
     """
     wanted = {"products"}
-    reads = {
-        "products": {"maps", "fit", "bins", "cube"},
-        "maps": {"cube", "bins", "fit"},
-        "fit": {"bins"},
-        "bins": {"cube"},
-        "cube": {"image"},
-        "image": set[str](),
-    }
     needed = []
     for task in reversed(tasks):
         if task.stage in wanted and task not in existing:
             needed.append(task)
-            wanted |= reads[task.stage]
+            wanted.update(READS[task.stage])
     return tuple(reversed(needed))
-
-
-def _bins_made(task: Task, run: RunContext) -> int:
-    """Return the number of bins where the task is the binning, else -1."""
-    return _n_bin(task, run) if task.stage == "bins" else -1
 
 
 def _n_bin(task: Task, run: RunContext) -> int:

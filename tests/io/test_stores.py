@@ -84,7 +84,7 @@ def test_kill_before_the_rename_leaves_no_file(tmp_path):
     code = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        from pxdask.io.stores import write_with
+        from pxdask.core.files import write_with
 
         def half(path):
             path.write_text("half")
