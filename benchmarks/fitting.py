@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from benchmarks.harness import Row, cpu_seconds, row
 from benchmarks.models import FILTERS
-from pxdask.core.config import FitConfig, ModelConfig
+from pxdask.core.config import FitConfig
+from pxdask.core.models import ModelConfig
 from pxdask.core.random import stream
 from pxdask.fitting import RdspsFitter
 from pxdask.io.filters import load_filters
@@ -25,7 +26,7 @@ def measure() -> list[Row]:
         load_filters(FILTERS),
         redshift=0.1,
         settings=settings,
-        rng=stream(1, "benchmark"),
+        seed=1,
     )
     library = models["flux"].values
     rng = stream(1, "noise")

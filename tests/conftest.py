@@ -41,7 +41,8 @@ def _any_dashboard_port():
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
-    """Keep products of the tests out of the user's cache, but share them among workers.
+    """Keep products of the tests out of the user's cache, but share them among workers;
+    keep the user's filters out of the tests.
 
     Of the session, because fixtures of modules make products too.
     """
@@ -49,4 +50,5 @@ def _own_cache(tmp_path_factory):
     shared = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PXDASK_CACHE", str(shared / "pxdask-cache"))
+        patch.setenv("PXDASK_HOME", str(root / "pxdask-home"))
         yield

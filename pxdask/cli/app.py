@@ -1,4 +1,4 @@
-"""Commands of ``pxdask``: simulate, check, run, resume, status, maps."""
+"""Commands of ``pxdask``: simulate, check, run, resume, status, maps; models, ssp, filters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from pxdask.cli import filters, models, ssp
 from pxdask.core.errors import PxdaskError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Spatially resolved SED fitting of galaxies: catalogue and images in, maps out.",
 )
+app.add_typer(models.app, name="models")
+app.add_typer(ssp.app, name="ssp")
+app.add_typer(filters.app, name="filters")
 out = Console()
 err = Console(stderr=True)
 

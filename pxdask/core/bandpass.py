@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Detector = Literal["photon", "energy"]
+"""What a detector counts, and so what a transmission is per."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -30,4 +33,4 @@ class Filter:
     name: str
     wave: NDArray[np.float64]
     transmission: NDArray[np.float64]
-    detector: Literal["photon", "energy"] = "photon"
+    detector: Detector = "photon"

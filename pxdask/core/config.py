@@ -10,27 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from astropy.units import Quantity, Unit
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import PositiveInt, ValidationError, model_validator
 
 from pxdask.core.errors import ConfigError
+from pxdask.core.models import ModelConfig
 from pxdask.core.provenance import content_key
+from pxdask.core.settings import TEXT, Arcsec, Settings, in_unit, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DATA_ROOT_VARIABLE = "PXDASK_DATA_ROOT"
 CACHE_VARIABLE = "PXDASK_CACHE"
-TEXT = ""
-"""Unit of settings that are names, paths, switches or pure numbers."""
+MPI_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+"""What MPI launchers (mpirun of MPICH, Intel, Open MPI, MVAPICH; srun) tell their processes."""
+HOME_VARIABLE = "PXDASK_HOME"
+FSPS_VARIABLE = "SPS_HOME"
 
 
 def data_root(given: str | Path | None = None) -> str:
@@ -46,52 +41,45 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "pxdask"
 
 
-def _setting(default: Any = ..., *, unit: str, about: str, **limits: Any) -> Any:  # noqa: ANN401
-    """Declare a field with its unit and meaning."""
-    return Field(default, description=about, json_schema_extra={"unit": unit}, **limits)
+def user_folder() -> Path:
+    """Return the folder for what a user gives to all surveys, such as filter curves."""
+    if given := os.environ.get(HOME_VARIABLE):
+        return Path(given)
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "pxdask"
 
 
-def _in_unit(unit: str) -> BeforeValidator:
-    """Accept numbers in ``unit`` and text with any unit that converts to it."""
-
-    def convert(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return float(Quantity(value).to_value(Unit(unit)))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{value!r} is not a quantity in {unit}") from error
-
-    return BeforeValidator(convert)
+def started_by_mpi() -> bool:
+    """Return whether an MPI launcher started this process."""
+    return any(name in os.environ for name in MPI_VARIABLES)
 
 
-Arcsec = Annotated[float, _in_unit("arcsec")]
+def fsps_home(given: str | Path | None = None) -> Path | None:
+    """Return the folder of FSPS's data: given, or from the environment; None if neither is."""
+    name = str(given) if given is not None else os.environ.get(FSPS_VARIABLE, "")
+    return Path(name) if name else None
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class UncertaintyConfig(_Settings):
+class UncertaintyConfig(Settings):
     """Where a band's uncertainty image is and what it holds."""
 
-    path: str = _setting(unit=TEXT, about="path template of the uncertainty image")
-    kind: Literal["sigma", "variance", "weight"] = _setting(
+    path: str = setting(unit=TEXT, about="path template of the uncertainty image")
+    kind: Literal["sigma", "variance", "weight"] = setting(
         "sigma", unit=TEXT, about="sigma, variance, or weight = 1 / variance, in the image's unit"
     )
-    hdu: int | str = _setting(0, unit=TEXT, about="number or name of the HDU")
+    hdu: int | str = setting(0, unit=TEXT, about="number or name of the HDU")
 
 
-class PsfConfig(_Settings):
+class PsfConfig(Settings):
     """The point spread function of a band: exactly one of three descriptions."""
 
-    fwhm: Arcsec | None = _setting(
+    fwhm: Arcsec | None = setting(
         None, unit="arcsec", about="full width at half maximum of a Gaussian", gt=0
     )
-    image: str | None = _setting(
+    image: str | None = setting(
         None, unit=TEXT, about="path template of a PSF image on the band's own pixels"
     )
-    kernel: str | None = _setting(
+    kernel: str | None = setting(
         None,
         unit=TEXT,
         about="path template of a kernel, on the band's own pixels, that matches it to the target",
@@ -105,21 +93,21 @@ class PsfConfig(_Settings):
         return self
 
 
-class BandConfig(_Settings):
+class BandConfig(Settings):
     """One band. Path templates and the filter may use any catalogue column and {data_root}."""
 
-    name: str = _setting(unit=TEXT, about="short name, unique in the survey", pattern=r"^[\w.+-]+$")
-    filter: str = _setting(unit=TEXT, about="filter curve, such as sdss_r or jwst_f200w")
-    image: str = _setting(unit=TEXT, about="path template of the science image")
-    hdu: int | str = _setting(0, unit=TEXT, about="number or name of the image's HDU")
-    uncertainty: UncertaintyConfig = _setting(unit=TEXT, about="the uncertainty image")
-    unit: str | None = _setting(
+    name: str = setting(unit=TEXT, about="short name, unique in the survey", pattern=r"^[\w.+-]+$")
+    filter: str = setting(unit=TEXT, about="filter curve, such as sdss_r or jwst_f200w")
+    image: str = setting(unit=TEXT, about="path template of the science image")
+    hdu: int | str = setting(0, unit=TEXT, about="number or name of the image's HDU")
+    uncertainty: UncertaintyConfig = setting(unit=TEXT, about="the uncertainty image")
+    unit: str | None = setting(
         None, unit=TEXT, about="unit of a pixel, such as uJy or MJy/sr; default: header's BUNIT"
     )
-    zero_point: Annotated[float, _in_unit("mag")] | None = _setting(
+    zero_point: Annotated[float, in_unit("mag")] | None = setting(
         None, unit="mag", about="AB magnitude of one count, instead of a unit"
     )
-    psf: PsfConfig = _setting(unit=TEXT, about="the point spread function")
+    psf: PsfConfig = setting(unit=TEXT, about="the point spread function")
 
     @model_validator(mode="after")
     def _one_scale(self) -> BandConfig:
@@ -128,116 +116,80 @@ class BandConfig(_Settings):
         return self
 
 
-class RegionConfig(_Settings):
+class RegionConfig(Settings):
     """Which pixels belong to the galaxy."""
 
-    bands: tuple[str, ...] = _setting(
+    bands: tuple[str, ...] = setting(
         (), unit=TEXT, about="bands whose segmentations are merged; default: all"
     )
-    threshold: float = _setting(1.5, unit=TEXT, about="detection threshold [sigma]", gt=0)
-    min_area: PositiveInt = _setting(10, unit="pix", about="smallest source")
-    deblend_contrast: float = _setting(
+    threshold: float = setting(1.5, unit=TEXT, about="detection threshold [sigma]", gt=0)
+    min_area: PositiveInt = setting(10, unit="pix", about="smallest source")
+    deblend_contrast: float = setting(
         0.005, unit=TEXT, about="flux fraction that makes a peak a source of its own", ge=0, le=1
     )
 
 
-class ImageConfig(_Settings):
+class ImageConfig(Settings):
     """From images as delivered to a cube of matched images."""
 
-    target_psf: str | None = _setting(
+    target_psf: str | None = setting(
         None, unit=TEXT, about="band whose PSF all are matched to; default: the widest"
     )
-    stamp_size: Arcsec | None = _setting(
+    stamp_size: Arcsec | None = setting(
         None, unit="arcsec", about="side of the square stamp; default: the coarsest image", gt=0
     )
-    match_psf: bool = _setting(default=True, unit=TEXT, about="match the PSFs of the bands")
-    reproject: Literal["exact", "adaptive"] = _setting(
+    match_psf: bool = setting(default=True, unit=TEXT, about="match the PSFs of the bands")
+    reproject: Literal["exact", "adaptive"] = setting(
         "exact", unit=TEXT, about="how pixels are resampled; both conserve flux"
     )
-    region: RegionConfig = _setting(RegionConfig(), unit=TEXT, about="the galaxy's pixels")
+    region: RegionConfig = setting(RegionConfig(), unit=TEXT, about="the galaxy's pixels")
 
 
-class BinConfig(_Settings):
+class BinConfig(Settings):
     """SED-similarity binning (Abdurro'uf et al. 2021, section 3.3)."""
 
-    reference_band: str | None = _setting(
+    reference_band: str | None = setting(
         None, unit=TEXT, about="band in which seeds are the brightest pixels; default: the middle"
     )
-    snr: float | dict[str, float] = _setting(
+    snr: float | dict[str, float] = setting(
         5.0, unit=TEXT, about="S/N a bin must reach: one number, or by band (absent: no demand)"
     )
-    min_diameter: float = _setting(4.0, unit="pix", about="smallest diameter of a bin", gt=0)
-    max_chi2: float = _setting(
+    min_diameter: float = setting(4.0, unit="pix", about="smallest diameter of a bin", gt=0)
+    max_chi2: float = setting(
         4.0,
         unit=TEXT,
         about="largest reduced chi-square between a pixel's SED and the seed's",
         gt=0,
     )
-    ring_width: float = _setting(2.0, unit="pix", about="growth of the radius at each step", gt=0)
-    correlated_noise: bool = _setting(
+    ring_width: float = setting(2.0, unit="pix", about="growth of the radius at each step", gt=0)
+    correlated_noise: bool = setting(
         default=True, unit=TEXT, about="let errors of bins grow with the images' noise correlation"
     )
 
 
-class PriorConfig(_Settings):
-    """A uniform prior between two values of one parameter, in the parameter's unit."""
-
-    low: float = _setting(unit="the parameter's", about="lower end")
-    high: float = _setting(unit="the parameter's", about="upper end")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PriorConfig:
-        if not self.low < self.high:
-            raise ValueError(f"low = {self.low} must be below high = {self.high}")
-        return self
-
-
-class ModelConfig(_Settings):
-    """Stellar population models and the priors they are drawn from."""
-
-    ssp: str = _setting(
-        "bc03", unit=TEXT, about="SSP product: bc03, synthetic, or the path of a product"
-    )
-    sfh: Literal["tau", "delayed_tau"] = _setting(
-        "delayed_tau", unit=TEXT, about="form of the star formation history"
-    )
-    dust: Literal["calzetti"] = _setting("calzetti", unit=TEXT, about="attenuation law")
-    igm: Literal["madau95", "none"] = _setting("madau95", unit=TEXT, about="IGM absorption")
-    nebular: bool = _setting(default=True, unit=TEXT, about="add nebular lines and continuum")
-    log_u: float = _setting(-3.0, unit=TEXT, about="log10 of the ionisation parameter", ge=-4, le=0)
-    priors: dict[str, PriorConfig] = _setting(
-        {}, unit=TEXT, about="priors that replace the registry's, by parameter name"
-    )
-    n_models: PositiveInt = _setting(65536, unit=TEXT, about="models in the library")
-    hubble: float = _setting(70.0, unit="km s-1 Mpc-1", about="Hubble constant", gt=0)
-    omega_m: float = _setting(
-        0.3, unit=TEXT, about="matter density of the flat cosmology", gt=0, le=1
-    )
-
-
-class FitConfig(_Settings):
+class FitConfig(Settings):
     """Random densely-sampled parameter space (Abdurro'uf et al. 2021, section 4.2.2)."""
 
-    likelihood: Literal["gaussian", "student_t"] = _setting(
+    likelihood: Literal["gaussian", "student_t"] = setting(
         "gaussian", unit=TEXT, about="form of the likelihood"
     )
-    dof: float = _setting(2.0, unit=TEXT, about="degrees of freedom of Student's t", gt=0)
-    systematic_error: float = _setting(
+    dof: float = setting(2.0, unit=TEXT, about="degrees of freedom of Student's t", gt=0)
+    systematic_error: float = setting(
         0.05, unit=TEXT, about="error added in quadrature, as a fraction of flux", ge=0
     )
-    block_size: PositiveInt = _setting(64, unit=TEXT, about="bins fitted by one task")
+    block_size: PositiveInt = setting(64, unit=TEXT, about="bins fitted by one task")
 
 
-class SurveyConfig(_Settings):
+class SurveyConfig(Settings):
     """Everything that decides the results of a run, except the catalogue and the data."""
 
-    name: str = _setting("survey", unit=TEXT, about="name of the survey")
-    seed: int = _setting(1, unit=TEXT, about="seed of every random stream", ge=0)
-    bands: tuple[BandConfig, ...] = _setting(unit=TEXT, about="bands", min_length=1)
-    images: ImageConfig = _setting(ImageConfig(), unit=TEXT, about="image processing")
-    binning: BinConfig = _setting(BinConfig(), unit=TEXT, about="binning")
-    models: ModelConfig = _setting(ModelConfig(), unit=TEXT, about="models")
-    fit: FitConfig = _setting(FitConfig(), unit=TEXT, about="fitting")
+    name: str = setting("survey", unit=TEXT, about="name of the survey")
+    seed: int = setting(1, unit=TEXT, about="seed of every random stream", ge=0)
+    bands: tuple[BandConfig, ...] = setting(unit=TEXT, about="bands", min_length=1)
+    images: ImageConfig = setting(ImageConfig(), unit=TEXT, about="image processing")
+    binning: BinConfig = setting(BinConfig(), unit=TEXT, about="binning")
+    models: ModelConfig = setting(ModelConfig(), unit=TEXT, about="models")
+    fit: FitConfig = setting(FitConfig(), unit=TEXT, about="fitting")
 
     @model_validator(mode="after")
     def _consistent(self) -> SurveyConfig:

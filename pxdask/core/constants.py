@@ -12,6 +12,9 @@ MPC_CM = 3.0856775814913673e24
 UJY_CGS = 1e-29
 """Microjansky [erg s-1 cm-2 Hz-1]; by definition."""
 
+AB_MAG_OF_MICROJANSKY = 23.9
+"""AB magnitude of 1 uJy [mag]; -2.5 log10(1e-29) - 48.60 (Oke & Gunn 1983, eq. 2)."""
+
 AV_PER_OPTICAL_DEPTH = 1.0857362047581296
 """A_V of unit V-band optical depth [mag]; 2.5 / ln 10."""
 

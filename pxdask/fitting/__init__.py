@@ -1,7 +1,7 @@
 """Posteriors of the bins' SEDs, and maps of them."""
 
 from pxdask.fitting.fitter import Fitter, Prepared
-from pxdask.fitting.maps import MapStage, kpc_per_arcsec
+from pxdask.fitting.maps import MapStage
 from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.stage import FitStage, join_blocks
 
@@ -12,5 +12,4 @@ __all__ = [
     "Prepared",
     "RdspsFitter",
     "join_blocks",
-    "kpc_per_arcsec",
 ]

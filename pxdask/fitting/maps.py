@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import xarray as xr
-from astropy.cosmology import FlatLambdaCDM
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
+from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import DataError
+from pxdask.core.models import ModelConfig
 from pxdask.core.schema import MAPS, Schema
 from pxdask.fitting.stage import redshift_of
 from pxdask.kernels.likelihood import usable_bands
@@ -47,14 +48,11 @@ class MapStage:
 
     Attributes
     ----------
-    hubble : float
-        Hubble constant of the flat cosmology [km s-1 Mpc-1].
-    omega_m : float
-        Its matter density [1].
+    models : ModelConfig
+        Gives the cosmology.
     """
 
-    hubble: float = 70.0
-    omega_m: float = 0.3
+    models: ModelConfig = field(default_factory=ModelConfig)
     name: ClassVar[str] = "maps"
     version: ClassVar[int] = 1
     inputs: ClassVar[tuple[str, ...]] = ("cube", "bins", "fit")
@@ -62,7 +60,9 @@ class MapStage:
 
     def settings(self) -> dict[str, object]:
         """Return the settings that the output depends on."""
-        return {"hubble": self.hubble, "omega_m": self.omega_m}
+        if self.models.cosmology == "flat_LCDM":
+            return {"hubble": self.models.hubble, "omega_m": self.models.omega_m}
+        return {"cosmology": self.models.cosmology}
 
     def run(
         self,
@@ -101,7 +101,7 @@ class MapStage:
         wcs = str(cube.attrs["wcs"])
         # The pixel of the celestial plane, square or not, as the side of a square.
         pixel = 3600 * float(np.sqrt(proj_plane_pixel_area(WCS(wcs).celestial)))
-        kpc = pixel * kpc_per_arcsec(redshift, hubble=self.hubble, omega_m=self.omega_m)
+        kpc = pixel * kpc_per_arcsec(self.models, redshift=redshift)
         bin_map = bins["bin_map"].values
         maps = xr.Dataset(
             coords={"quantile": fit["quantile"].variable},
@@ -121,25 +121,6 @@ class MapStage:
             if name in fit:
                 maps[name] = _variable(_painted(fit[name].values, bin_map), dict(fit[name].attrs))
         return MAPS.validate(maps)
-
-
-def kpc_per_arcsec(redshift: float, *, hubble: float, omega_m: float) -> float:
-    """Return the physical length of an arcsecond in a flat cosmology.
-
-    Parameters
-    ----------
-    redshift : float
-        Redshift, > 0 [1].
-    hubble, omega_m : float
-        Hubble constant [km s-1 Mpc-1] and matter density [1].
-
-    Returns
-    -------
-    length : float
-        From the angular diameter distance [kpc arcsec-1].
-    """
-    cosmology = FlatLambdaCDM(H0=hubble, Om0=omega_m)
-    return float(cosmology.kpc_proper_per_arcmin(redshift).value) / 60
 
 
 def _check(galaxy_id: object, *, cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pxdask.core.errors import DataError, SchemaError
 from pxdask.core.flags import Flag, flag_attrs
+from pxdask.core.models import MassPrior
 from pxdask.core.schema import FIT, MODELS, QUANTILES
 from pxdask.kernels.likelihood import (
     best_scale,
@@ -23,9 +24,11 @@ from pxdask.kernels.likelihood import (
     total_error,
 )
 from pxdask.kernels.quantiles import weighted_quantiles
+from pxdask.sps.parameters import parameter
+from pxdask.sps.priors import joint_ln_density
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -42,8 +45,9 @@ MIN_N_EFF = 10.0
 8 bands, 68 % intervals covered 65 % at a median of 140, 68 % above 800; below ten they are no
 more than the gaps of the library [1]."""
 
-LOG_SSFR_FLOOR = -14.0
-"""Smallest SFR per surviving mass that is told from none [dex(1 / yr)]."""
+LOG_FLOOR = -14.0
+"""Smallest value per surviving mass that is told from none: of SFR [dex(1 / yr)], mass of dust
+[dex], its luminosity [dex(Lsun / Msun)]."""
 
 AMPLITUDE_NODE = 0.98
 """Distance of the outer two of three nodes of the amplitude from the middle [sigma]."""
@@ -53,11 +57,9 @@ AMPLITUDE_WEIGHTS = (0.41, 0.18, 0.41)
 an amplitude's Gaussian convolved with a Gaussian spread of models is within 2.5 per cent of
 the exact one at any ratio of the two, from one model alone to many."""
 
-_NOT_PARAMETERS = ("band", "pivot_wave", "flux", "surviving", "sfr")
-_SCALED = {
-    "log_mass": {"units": "dex(Msun)", "long_name": "log10 of surviving stellar mass"},
-    "log_sfr": {"units": "dex(Msun / yr)", "long_name": "log10 of star formation rate"},
-}
+_NOT_PARAMETERS = ("band", "pivot_wave", "flux")
+_REPORTED = {"surviving": "log_mass", "sfr": "log_sfr"}
+"""As what the variables that every model set has are reported."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,15 @@ class RdspsFitter:
     Gauss-Hermite rule of three nodes would stand at 1.73 sigma where one model has all the
     weight, because its outer weights of 1/6 are above 0.16.
 
-    ``log_mass`` is the surviving mass. ``log_sfr`` is no smaller than ``log_mass - 14``, so
-    that a model that forms no stars has a finite value.
+    Variables of the models with ``attrs["reported_as"]``, per mass formed, are reported under
+    that name as log10 of their value times the amplitude: ``log_mass`` is the surviving mass.
+    None of them is smaller than ``log_mass - 14``, so that ``log_sfr`` of a model that forms
+    no stars, or ``log_dustmass`` of one without dust, is finite. All other variables are
+    reported as they are.
+
+    Where the prior of a parameter depends on mass (``joint_with_mass`` in the models'
+    ``attrs["priors"]``), a model is also weighed by the density of its value at the surviving
+    mass that fits best; models are drawn evenly there, so no other factor is due.
 
     Attributes
     ----------
@@ -89,22 +98,51 @@ class RdspsFitter:
     def prepare(self, models: xr.Dataset) -> RdspsModels:
         """Return the models made ready for fitting; see `pxdask.fitting.Fitter`."""
         MODELS.validate(models)
-        if missing := [name for name in ("surviving", "sfr") if name not in models]:
+        if missing := [name for name in _REPORTED if name not in models]:
             raise SchemaError(f"the models lack {missing}, from which mass and SFR follow")
-        names = sorted(str(name) for name in models.variables if name not in _NOT_PARAMETERS)
-        values = {name: np.array(models[name].values) for name in (*names, "surviving", "sfr")}
+        given = sorted(str(name) for name in models.variables if name not in _NOT_PARAMETERS)
+        values = {name: np.array(models[name].values) for name in given}
         flux = np.array(models["flux"].values.T, order="C")
         _check_models(flux, values)
-        log_surviving = np.log10(values["surviving"])
-        floor = values["surviving"] * 10.0**LOG_SSFR_FLOOR
+        reported = _reported(models, given)
+        names = [name for name in given if name not in reported.values()]
+        floor = values["surviving"] * 10.0**LOG_FLOOR
         return RdspsModels(
             settings=self.settings,
             models=models[["band", "pivot_wave"]],
             flux=flux,
-            per_mass=np.stack([log_surviving, np.log10(np.maximum(values["sfr"], floor))]),
+            per_mass=np.array([np.log10(np.maximum(values[v], floor)) for v in reported.values()]),
             parameters=np.array([values[name] for name in names]).reshape(len(names), -1),
-            attrs={**_SCALED, **{name: dict(models[name].attrs) for name in names}},
+            attrs={
+                **{name: _reported_attrs(name) for name in reported},
+                **{name: dict(models[name].attrs) for name in names},
+            },
+            of_mass=tuple((prior, values[name]) for name, prior in _mass_priors(models).items()),
         )
+
+
+def _reported(models: xr.Dataset, names: Sequence[str]) -> dict[str, str]:
+    """Return the variables per mass formed by the names that they are reported under."""
+    found = {reported: name for name, reported in _REPORTED.items()}
+    for name in names:
+        if (reported := models[name].attrs.get("reported_as")) is not None:
+            found[str(reported)] = name
+    return found
+
+
+def _reported_attrs(name: str) -> dict[str, object]:
+    """Return unit and meaning of a result that is scaled by mass."""
+    entry = parameter(name)
+    return {"units": entry.unit, "long_name": entry.meaning}
+
+
+def _mass_priors(models: xr.Dataset) -> dict[str, MassPrior]:
+    """Return the priors that depend on mass, by parameter."""
+    return {
+        str(name): MassPrior.model_validate(prior)
+        for name, prior in models.attrs.get("priors", {}).items()
+        if prior["kind"] == "joint_with_mass"
+    }
 
 
 def _check_models(flux: NDArray[np.float32], values: Mapping[str, Floats]) -> None:
@@ -144,12 +182,14 @@ class RdspsModels:
         The bands, as coordinates.
     flux : (n_band, n_model) float32
         Flux density per mass formed [uJy Msun-1], contiguous along models.
-    per_mass : (2, n_model)
-        log10 of surviving mass [1] and of SFR [yr-1] per mass formed.
+    per_mass : (n_scaled, n_model)
+        log10 of quantities per mass formed: surviving mass [1], SFR [yr-1], and others.
     parameters : (n_parameter, n_model)
         Values of each parameter, in its own unit.
     attrs : mapping
-        Unit and meaning of every result: mass, SFR, then the parameters.
+        Unit and meaning of every result: those per mass, then the parameters.
+    of_mass : tuple of (MassPrior, (n_model,))
+        Priors that depend on mass, and the values that they are about.
     """
 
     settings: FitConfig
@@ -158,6 +198,7 @@ class RdspsModels:
     per_mass: Floats
     parameters: Floats
     attrs: Mapping[str, Mapping[str, object]]
+    of_mass: tuple[tuple[MassPrior, Floats], ...] = ()
 
     def fit(self, flux: Floats, flux_err: Floats) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
@@ -173,7 +214,7 @@ class RdspsModels:
         """Return the posterior of one SED."""
         error = total_error(flux, flux_err, systematic_error=self.settings.systematic_error)
         scale = best_scale(flux, error, self.flux)
-        ln_likelihood = self._ln_likelihood(flux, error, scale.value)
+        ln_likelihood = self._ln_weight(flux, error, scale.value)
         best = int(np.argmax(ln_likelihood))
         if not np.isfinite(ln_likelihood[best]):
             nothing = np.full((len(self.attrs), len(QUANTILES)), np.nan)
@@ -193,8 +234,11 @@ class RdspsModels:
             flags=int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0,
         )
 
-    def _ln_likelihood(self, flux: Floats, error: Floats, scale: Floats) -> Floats:
-        """Return ln likelihood of each model, -inf where its amplitude is not positive."""
+    def _ln_weight(self, flux: Floats, error: Floats, scale: Floats) -> Floats:
+        """Return ln likelihood of each model, times what its prior owes to its mass.
+
+        It is -inf where the amplitude is not positive.
+        """
         if self.settings.likelihood == "gaussian":
             chi2 = chi_square(flux, error, self.flux, scale=scale)
             values = ln_likelihood_gaussian(error, chi2=chi2)
@@ -202,7 +246,11 @@ class RdspsModels:
             values = ln_likelihood_student(
                 flux, error, self.flux, scale=scale, dof=self.settings.dof
             )
-        return np.where((scale > 0) & ~np.isnan(values), values, -np.inf)
+        usable = (scale > 0) & ~np.isnan(values)
+        if self.of_mass:
+            log_mass = np.log10(np.where(usable, scale, 1.0)) + self.per_mass[0]
+            values = values + sum(joint_ln_density(*each, log_mass) for each in self.of_mass)
+        return np.where(usable, values, -np.inf)
 
     def _quantiles(
         self, kept: NDArray[np.intp], weights: Floats, *, scale: Floats, scale_err: Floats

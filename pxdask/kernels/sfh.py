@@ -1,65 +1,113 @@
 """Star formation histories as weights on the ages of simple stellar populations.
 
-Times are in Gyr. ``shape`` holds the parameters of a history in the form its formula wants:
-for ``tau`` and ``delayed_tau`` the inverse of the e-folding time [Gyr-1].
+Times are in Gyr; t is the time since the start of star formation. The forms, and the columns
+of ``shape`` (n_model, n_shape) that hold their parameters (Abdurro'uf et al. 2021, ApJS 254,
+15, section 4.1; bins: Leja et al. 2019, ApJ 876, 3):
+
+- ``tau``: exp(-t / tau); 1 / tau
+- ``delayed_tau``: t exp(-t / tau); 1 / tau
+- ``lognormal``: exp(-(ln t - T0)^2 / (2 tau^2)) / t; T0, 1 / tau
+- ``gaussian``: exp(-(t - T0)^2 / (2 tau^2)); T0, 1 / tau
+- ``double_power_law``: 1 / ((t / tau)^alpha + (t / tau)^-beta); ln tau, alpha, beta
+- ``piecewise``: constant in bins of lookback time; share of the mass in each, youngest first
+
+Where the steps between ages are short in terms of a history's own times, which means at most
+ages of most histories, points are taken at the same ages for all; the others are divided.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
-from scipy.special import gammainc, gammaincc
 
+from pxdask.kernels.assembly import HistorySummary, summarise
 from pxdask.kernels.fastmath import exp, log
+from pxdask.kernels.history import (
+    DOUBLE_POWER_LAW,
+    N_RULE,
+    PIECEWISE,
+    SFH_KINDS,
+    History,
+    coordinate,
+    fill_density,
+    history_of,
+    next_edge,
+    panel,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SFH_KINDS = {"tau": 0, "delayed_tau": 1}
-"""Number by which compiled code knows each form."""
+__all__ = [
+    "SFH_KINDS",
+    "AgeQuadrature",
+    "HistorySummary",
+    "age_quadrature",
+    "age_weights",
+    "fill_age_weights",
+    "summarise",
+]
 
-_TAU = SFH_KINDS["tau"]
-_FIRST_INSTANT = 1e-12
-"""Shortest time since the start of star formation that is looked at [Gyr]."""
+_N_POINT = 3
+"""Gauss-Legendre points at fixed ages in each interval between ages."""
+_PANEL_SIZE = 2 * N_RULE + 2
+"""Numbers kept for a panel: points, ages, length, interval."""
+_FIXED_SHARE = 0.4
+"""Longest interval between ages, in panels, that the points at fixed ages integrate [1]."""
 
 
 class AgeQuadrature(NamedTuple):
-    """Gauss-Legendre points in the intervals between SSP ages.
+    """Points and bins at which histories are integrated over the ages of SSPs.
 
     Attributes
     ----------
     node : (n_age,) float64
         Ages of the SSPs, increasing [Gyr].
     point : (n_point, n_age) float64
-        Ages of the points [Gyr]; column j lies between nodes j - 1 and j, column 0
-        between age zero and node 0.
+        Fixed ages of Gauss-Legendre points [Gyr]; column j lies between nodes j - 1 and j,
+        column 0 between age zero and node 0.
     younger, older : (n_point, n_age) float64
         Time that a point stands for [Gyr], split between the node before and after it.
-    abscissa, weight : (n_point,) float64
-        The rule on the interval from 0 to 1.
+    width : (n_age,) float64
+        Greatest distance of neighbouring nodes up to each node [Gyr].
+    ln_node, per_step : (n_age + 1,) float64
+        ln of the node before each interval, and the inverse of its length in ln(age); zero
+        before the first and after the last node, where spectra are constant.
+    abscissa, weight : (n_rule,) float64
+        The rule of a panel, from 0 to 1.
+    bin_edges : (n_bin + 1,) float64
+        Lookback times of the edges of time bins [Gyr]; empty: none.
+    bin_weights : (n_bin, n_age) float64
+        Age weights of constant star formation within each bin.
     """
 
     node: NDArray[np.float64]
     point: NDArray[np.float64]
     younger: NDArray[np.float64]
     older: NDArray[np.float64]
+    width: NDArray[np.float64]
+    ln_node: NDArray[np.float64]
+    per_step: NDArray[np.float64]
     abscissa: NDArray[np.float64]
     weight: NDArray[np.float64]
+    bin_edges: NDArray[np.float64]
+    bin_weights: NDArray[np.float64]
 
 
-def age_quadrature(log_age: NDArray[np.float64], *, n_point: int | None = None) -> AgeQuadrature:
+def age_quadrature(
+    log_age: NDArray[np.float64], *, bin_edges: NDArray[np.float64] | None = None
+) -> AgeQuadrature:
     """Return the points at which star formation histories are integrated.
 
     Parameters
     ----------
     log_age : (n_age,) float64
         log10 of the SSP ages, increasing [yr].
-    n_point : int, optional
-        Points in each interval; default: 6 for steps of 0.05 dex, more for wider ones.
-        With 6, a history that declines over 0.1 Gyr puts up to 0.2 per cent of its mass
-        on a neighbouring age.
+    bin_edges : (n_bin + 1,) float64, optional
+        Edges of the bins of ``piecewise``, from 0 upwards [Gyr].
 
     Returns
     -------
@@ -68,15 +116,15 @@ def age_quadrature(log_age: NDArray[np.float64], *, n_point: int | None = None) 
     Notes
     -----
     The scheme of FSPS (Conroy et al. 2009, ApJ 699, 486; its manual, "SFH integration"):
-    spectra are linear in log age between nodes, and constant before the first one.
+    spectra are linear in log age between nodes, and constant before the first one. After
+    the last one they are constant, too. Photometry of BC03 populations (850 Angstrom to
+    3.6 micron, 107 ages 0.05 dex apart) agrees with fine integration to 0.01 per cent for
+    1,500 draws of each form from the registry's ranges, and from its limits.
     """
-    if n_point is None:
-        n_point = max(6, round(120 * float(np.max(np.diff(log_age), initial=0.0))))
-    x, weight = np.polynomial.legendre.leggauss(n_point)
-    abscissa, weight = (1 + x) / 2, weight / 2
+    abscissa, weight = _rule(_N_POINT)
     node = 10.0 ** (np.asarray(log_age, dtype=np.float64) - 9)
     step = np.log(node[1:] / node[:-1])
-    point = np.empty((n_point, node.size))
+    point = np.empty((_N_POINT, node.size))
     point[:, 0] = node[0] * abscissa
     point[:, 1:] = node[:-1] * np.exp(step * abscissa[:, None])
     older = np.empty_like(point)
@@ -84,55 +132,188 @@ def age_quadrature(log_age: NDArray[np.float64], *, n_point: int | None = None) 
     older[:, 1:] = point[:, 1:] * step * (weight * abscissa)[:, None]
     younger = np.zeros_like(point)
     younger[:, 1:] = point[:, 1:] * step * (weight * (1 - abscissa))[:, None]
-    return AgeQuadrature(node, point, younger, older, abscissa, weight)
+    edges = np.empty(0) if bin_edges is None else np.asarray(bin_edges, dtype=np.float64)
+    return AgeQuadrature(
+        node=node,
+        point=point,
+        younger=younger,
+        older=older,
+        width=np.maximum.accumulate(np.diff(node, prepend=0.0)),
+        ln_node=np.log(np.concatenate([node[:1], node])),
+        per_step=np.concatenate([[0.0], 1 / step, [0.0]]),
+        abscissa=_rule(N_RULE)[0],
+        weight=_rule(N_RULE)[1],
+        bin_edges=edges,
+        bin_weights=_bin_weights(node, edges),
+    )
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _fill_ln_sfr(
-    kind: int,
-    age: float,
-    point: NDArray[np.float64],
-    shape: NDArray[np.float64],
-    out: NDArray[np.float64],
-) -> None:
-    """Write the logarithm of the star formation rate, up to a constant, at each age.
+def _rule(n_point: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the abscissae and weights of Gauss-Legendre's rule from 0 to 1."""
+    x, weight = np.polynomial.legendre.leggauss(n_point)
+    return (1 + x) / 2, weight / 2
 
-    ``tau``: exp(-t / tau). ``delayed_tau``: t exp(-t / tau), t from the start of star
-    formation. One plain loop a form, which the compiler can vectorise.
+
+def _bin_weights(node: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return age weights (n_bin, n_age) of constant star formation in bins, in closed form.
+
+    The share of the later node, linear in ln(age), has the integral t ln(t) - t.
     """
-    inverse_tau = shape[0]
-    if kind == _TAU:
-        for j in range(out.shape[0]):
-            out[j] = (point[j] - age) * inverse_tau
-    else:
-        for j in range(out.shape[0]):
-            time = max(age - point[j], _FIRST_INSTANT)
-            out[j] = log(time) - time * inverse_tau
+    weights = np.zeros((max(edges.size - 1, 0), node.size))
+    for b, (young, old) in enumerate(pairwise(edges)):
+        inside = node[(node > young) & (node < old)]
+        cut = np.concatenate([[young], inside, [old]])
+        for low, high in pairwise(cut):
+            j = int(np.searchsorted(node, (low + high) / 2))
+            before, after = max(j - 1, 0), min(j, node.size - 1)
+            later = 0.0
+            if before < after:
+                integral = high * np.log(high / node[before]) - low * np.log(low / node[before])
+                later = (integral - (high - low)) / np.log(node[after] / node[before])
+            weights[b, after] += later
+            weights[b, before] += (high - low) - later
+        weights[b] /= old - young
+    return weights
 
 
-@njit(cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def _largest(values: NDArray[np.float64], start: float) -> float:
-    """Return the largest of ``start`` and the values."""
-    for value in values:
-        start = max(start, value)
-    return start
+@njit(cache=True, error_model="numpy")
+def _first_divided(
+    history: History, node: NDArray[np.float64], width: NDArray[np.float64], n_full: int
+) -> int:
+    """Return the first of the intervals that are longer than points at fixed ages allow."""
+    low, high = history.start, min(history.end, history.now)
+    length = min(panel(history, low), panel(history, high))
+    if history.kind == DOUBLE_POWER_LAW:
+        length = min(length, panel(history, min(max(history.first, low), high)))
+    length *= _FIXED_SHARE
+    j = n_full
+    while j > 0:
+        allowed = length
+        if history.logarithmic:
+            allowed *= max(history.age - node[j - 1], 0.0)
+        if width[j - 1] <= allowed:
+            break
+        j -= 1
+    return j
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _add_interval_masses(
-    rate: NDArray[np.float64],
-    largest: float,
+def _add_fixed_points(
+    history: History,
+    n_interval: int,
+    point: NDArray[np.float64],
     younger: NDArray[np.float64],
     older: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
-    """Add what forms at one quadrature point of each interval to the nodes beside it."""
-    for j in range(rate.shape[0]):
-        rate[j] = exp(rate[j] - largest)
-    for j in range(rate.shape[0]):
-        out[j] += older[j] * rate[j]
-    for j in range(1, rate.shape[0]):
-        out[j - 1] += younger[j] * rate[j]
+    """Add what forms at the fixed points of the first intervals to the nodes beside them."""
+    age, n_point = history.age, point.shape[0]
+    x = scratch[: n_point * n_interval]
+    for q in range(n_point):
+        for j in range(n_interval):
+            x[q * n_interval + j] = age - point[q, j]
+    if history.logarithmic:
+        time = scratch[x.size : 2 * x.size]
+        for j in range(x.shape[0]):
+            time[j] = x[j]
+            x[j] = log(x[j])
+        fill_density(history, x)
+        for j in range(x.shape[0]):
+            x[j] /= time[j]
+    else:
+        fill_density(history, x)
+    for q in range(n_point):
+        formed = x[q * n_interval : (q + 1) * n_interval]
+        for j in range(n_interval):
+            out[j] += older[q, j] * formed[j]
+        for j in range(1, n_interval):
+            out[j - 1] += younger[q, j] * formed[j]
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _add_panels(
+    history: History,
+    n_panel: int,
+    interpolation: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    scratch: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Add what forms in panels to the nodes beside them.
+
+    ``scratch`` holds the points of all panels, as many numbers that are written, the panels'
+    lengths, and the intervals between ages that they lie in.
+    """
+    weight, ln_node, per_step = interpolation
+    n_age, most = out.shape[0], scratch.size // _PANEL_SIZE
+    x = scratch[: n_panel * N_RULE]
+    ln_age = scratch[most * N_RULE : most * N_RULE + x.size]
+    if history.logarithmic:
+        for k in range(x.shape[0]):
+            ln_age[k] = log(max(history.age - exp(x[k]), 1e-300))
+    else:
+        for k in range(x.shape[0]):
+            ln_age[k] = log(max(history.age - x[k], 1e-300))
+    fill_density(history, x)
+    for p in range(n_panel):
+        length = scratch[2 * most * N_RULE + p]
+        j = int(scratch[(2 * N_RULE + 1) * most + p])
+        mass = later = 0.0
+        for q in range(N_RULE):
+            formed = x[p * N_RULE + q] * weight[q]
+            mass += formed
+            later += formed * (ln_age[p * N_RULE + q] - ln_node[j])
+        # rounding must not make a weight negative
+        later = min(max(later * per_step[j], 0.0), mass)
+        out[min(j, n_age - 1)] += later * length
+        out[max(j - 1, 0)] += (mass - later) * length
+
+
+@njit(cache=True, error_model="numpy")
+def _add_divided(
+    history: History,
+    intervals: tuple[int, int],
+    node: NDArray[np.float64],
+    abscissa: NDArray[np.float64],
+    interpolation: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    scratch: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Add what forms in intervals that are divided into panels, and in the one cut by the start."""
+    age = history.age
+    n_panel, most = 0, scratch.size // _PANEL_SIZE
+    high = age if intervals[0] == 0 else age - node[intervals[0] - 1]
+    right = coordinate(history, high)
+    for j in range(intervals[0], intervals[1] + 1):
+        if right <= history.start:
+            break
+        low = age - node[j] if j < intervals[1] else 0.0
+        left = coordinate(history, low)
+        x, stop = max(left, history.start), min(right, history.end)
+        while x < stop:
+            edge = next_edge(history, x, stop, 1.0)
+            if n_panel == most:
+                _add_panels(history, n_panel, interpolation, scratch, out)
+                n_panel = 0
+            for q in range(N_RULE):
+                scratch[n_panel * N_RULE + q] = x + abscissa[q] * (edge - x)
+            scratch[2 * most * N_RULE + n_panel] = edge - x
+            scratch[(2 * N_RULE + 1) * most + n_panel] = j
+            n_panel += 1
+            x = edge
+        right = left
+    _add_panels(history, n_panel, interpolation, scratch, out)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc"})
+def _normalise(out: NDArray[np.float64]) -> None:
+    """Divide by the sum."""
+    total = 0.0
+    for j in range(out.shape[0]):
+        total += out[j]
+    per_total = 1 / total
+    for j in range(out.shape[0]):
+        out[j] *= per_total
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -146,36 +327,42 @@ def fill_age_weights(
 ) -> int:
     """Write the weights of one history to ``out`` (n_age,); return how many can be non-zero.
 
-    ``rate`` (n_point + 1, n_age) is scratch. Work is done on logarithms with the largest
-    subtracted, so that no history, however steep, loses all its mass to underflow.
+    ``rate`` (n_rule + 1, n_age or more) is scratch. Rates are relative to the peak within the
+    history's age, so that no history, however steep, loses all its mass to underflow.
     """
-    node, point, younger, older, abscissa, weight = quadrature
-    n_point, n_age = point.shape
-    n_full = np.searchsorted(node, age, side="right")
-    start = node[n_full - 1] if n_full > 0 else 0.0
-    width = max(age - start, 0.0)
-    last = rate[n_point, :n_point]
-    _fill_ln_sfr(kind, age, start + width * abscissa, shape, last)
-    largest = _largest(last, -1e300)
-    for q in range(n_point):
-        _fill_ln_sfr(kind, age, point[q], shape, rate[q, :n_full])
-        largest = _largest(rate[q, :n_full], largest)
+    n_age = quadrature.node.shape[0]
     out[:] = 0.0
-    for q in range(n_point):
-        _add_interval_masses(rate[q, :n_full], largest, younger[q], older[q], out)
-        mass = weight[q] * width * exp(last[q] - largest)
-        if 0 < n_full < n_age:
-            share = log(1 + width * abscissa[q] / start) / log(node[n_full] / start)
-            out[n_full] += mass * share
-            out[n_full - 1] += mass * (1 - share)
-        else:
-            out[min(n_full, n_age - 1)] += mass
-    total = 0.0
-    for j in range(n_age):
-        total += out[j]
-    for j in range(n_age):
-        out[j] /= total
-    return int(min(n_full + 1, n_age))
+    if kind == PIECEWISE:
+        age = quadrature.bin_edges[-1]
+        for b in range(quadrature.bin_weights.shape[0]):
+            for j in range(n_age):
+                out[j] += shape[b] * quadrature.bin_weights[b, j]
+    n_full = int(np.searchsorted(quadrature.node, age, side="right"))
+    if kind != PIECEWISE:
+        history = history_of(kind, age, shape)
+        scratch = rate.reshape(rate.size)
+        divided = _first_divided(history, quadrature.node, quadrature.width, n_full)
+        _add_fixed_points(
+            history,
+            divided,
+            quadrature.point,
+            quadrature.younger,
+            quadrature.older,
+            scratch,
+            out,
+        )
+        _add_divided(
+            history,
+            (divided, n_full),
+            quadrature.node,
+            quadrature.abscissa,
+            (quadrature.weight, quadrature.ln_node, quadrature.per_step),
+            scratch,
+            out,
+        )
+    n_used = int(min(n_full + 1, n_age))
+    _normalise(out[:n_used])
+    return n_used
 
 
 @njit(cache=True, error_model="numpy")
@@ -187,8 +374,8 @@ def _fill_all(
     out: NDArray[np.float64],
 ) -> None:
     """Write the weights of every history to ``out`` (n_model, n_age)."""
-    n_point, n_age = quadrature.point.shape
-    rate = np.empty((n_point + 1, max(n_age, n_point)))
+    n_rule, n_age = quadrature.abscissa.size, quadrature.node.size
+    rate = np.empty((n_rule + 1, max(n_age, n_rule)))
     for i in range(age.shape[0]):
         fill_age_weights(kind, age[i], shape[i], quadrature, rate, out[i])
 
@@ -207,7 +394,7 @@ def age_weights(
     sfh : str
         Key of `SFH_KINDS`.
     age : (n_model,) float64
-        Time since the start of star formation, > 0 [Gyr].
+        Time since the start of star formation, > 0 [Gyr]; ``piecewise`` has that of its bins.
     shape : (n_model, n_shape) float64
         See the module's docstring.
     quadrature : AgeQuadrature
@@ -221,44 +408,3 @@ def age_weights(
     out = np.empty((age.size, quadrature.node.size))
     _fill_all(SFH_KINDS[sfh], age, shape, quadrature, out)
     return out
-
-
-def recent_fraction(
-    sfh: str, age: NDArray[np.float64], shape: NDArray[np.float64], *, span: float
-) -> NDArray[np.float64]:
-    """Return the fraction of the mass that formed in the last ``span`` Gyr.
-
-    Parameters
-    ----------
-    sfh, age, shape
-        As for `age_weights`.
-    span : float
-        Length of the interval that ends now [Gyr].
-
-    Returns
-    -------
-    fraction : (n_model,) float64
-        1 where the history is younger than ``span``.
-
-    Notes
-    -----
-    Both forms are gamma distributions of time, of order 1 (tau) and 2 (delayed tau). The
-    tail that keeps its digits is used: lower for young, upper for old histories.
-    """
-    order, rate = SFH_KINDS[sfh] + 1, shape[:, 0]
-    now, then = age * rate, np.maximum(age - span, 0.0) * rate
-    formed = np.where(
-        now < 1,
-        gammainc(order, now) - gammainc(order, then),
-        gammaincc(order, then) - gammaincc(order, now),
-    )
-    fraction: NDArray[np.float64] = np.minimum(formed / gammainc(order, now), 1.0)
-    return fraction
-
-
-def mean_age(sfh: str, age: NDArray[np.float64], shape: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean age of the mass formed [Gyr], (n_model,); arguments as `age_weights`."""
-    order, rate = SFH_KINDS[sfh] + 1, shape[:, 0]
-    x = age * rate
-    mean: NDArray[np.float64] = age - order * gammainc(order + 1, x) / gammainc(order, x) / rate
-    return mean

@@ -1,14 +1,10 @@
-"""Spectra on wavelength bins, and the photometry of composite populations."""
+"""Spectra on wavelength bins, and the columns that let dust be applied after integration."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
-
-from pxdask.kernels.fastmath import exp
-from pxdask.kernels.sfh import AgeQuadrature, fill_age_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,95 +98,3 @@ def interpolation_columns(
         others = np.delete(node, k)
         projection[:, k] = weights * np.prod((x - others) / (node[k] - others), axis=1)
     return np.exp(node), projection
-
-
-class CompositeModels(NamedTuple):
-    """Parameters of composite populations.
-
-    Attributes
-    ----------
-    age : (n_model,) float64
-        Time since the start of star formation [Gyr].
-    shape : (n_model, n_shape) float64
-        Parameters of the star formation history, see `pxdask.kernels.sfh`.
-    metallicity : (n_model,) float64
-        Position among the metallicity nodes: 1.25 is a quarter of the way from node 1 to 2.
-    depth : (n_model,) float64
-        Optical depth of the dust where the attenuation law is 1.
-    """
-
-    age: NDArray[np.float64]
-    shape: NDArray[np.float64]
-    metallicity: NDArray[np.float64]
-    depth: NDArray[np.float64]
-
-
-class BandColumns(NamedTuple):
-    """Simple populations seen through bands, before dust.
-
-    Attributes
-    ----------
-    flux : (n_met, n_age, n_column) float32
-        Spectra times filter times interpolation polynomial, integrated.
-    law : (n_column,) float64
-        Attenuation law at each column's node.
-    first : (n_band + 1,) int64
-        First column of each band, and the number of columns.
-    """
-
-    flux: NDArray[np.float32]
-    law: NDArray[np.float64]
-    first: NDArray[np.int64]
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def composite_fluxes(
-    kind: int,
-    models: CompositeModels,
-    quadrature: AgeQuadrature,
-    columns: BandColumns,
-    out: NDArray[np.float32],
-) -> None:
-    """Write band fluxes of composite populations behind a dust screen.
-
-    Each model is computed on its own, in a fixed order of operations: the same parameters
-    give the same bits in any batch.
-
-    Parameters
-    ----------
-    kind : int
-        Form of the star formation history, see `pxdask.kernels.sfh.SFH_KINDS`.
-    models : CompositeModels
-        Parameters, finite and within the nodes.
-    quadrature : AgeQuadrature
-        Of the SSP ages.
-    columns : BandColumns
-        From `interpolation_columns` of every band.
-    out : (n_model, n_band) float32
-        Written, in the unit of ``columns.flux``.
-    """
-    n_met, n_age, n_column = columns.flux.shape
-    law, first = columns.law, columns.first
-    n_point = quadrature.abscissa.size
-    rate = np.empty((n_point + 1, max(n_age, n_point)))
-    weights = np.empty(n_age)
-    total = np.empty(n_column, np.float32)
-    for i in range(models.age.shape[0]):
-        n_used = fill_age_weights(kind, models.age[i], models.shape[i], quadrature, rate, weights)
-        low = min(int(models.metallicity[i]), max(n_met - 2, 0))
-        fraction = models.metallicity[i] - low
-        poor, rich = columns.flux[low], columns.flux[min(low + 1, n_met - 1)]
-        total[:] = np.float32(0)
-        for k in range(n_used):
-            a = np.float32(weights[k] * (1 - fraction))
-            b = np.float32(weights[k] * fraction)
-            poor_row, rich_row = poor[k], rich[k]
-            for j in range(n_column):
-                total[j] += a * poor_row[j] + b * rich_row[j]
-        for j in range(n_column):
-            total[j] *= np.float32(exp(-models.depth[i] * law[j]))
-        for band in range(out.shape[1]):
-            flux = np.float32(0)
-            for j in range(first[band], first[band + 1]):
-                flux += total[j]
-            out[i, band] = flux

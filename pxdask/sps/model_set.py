@@ -2,114 +2,235 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import qmc
 
+from pxdask.core.cosmology import age_of_universe
+from pxdask.core.errors import ConfigError
 from pxdask.core.schema import MODELS
 from pxdask.kernels.bandpass import pivot_wave
+from pxdask.sps.derived import derived_attrs
 from pxdask.sps.engine import PhotometryEngine
-from pxdask.sps.parameters import PARAMETERS, resolve_priors
+from pxdask.sps.parameters import model_parameters, parameter
+from pxdask.sps.priors import draw, ends_of, resolve_priors
+from pxdask.sps.redshifts import interpolated, redshift_nodes
+from pxdask.sps.sampling import unit_points
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pxdask.core.bandpass import Filter
-    from pxdask.core.config import ModelConfig
+    from pxdask.core.models import ModelConfig
+    from pxdask.sps.priors import FreePrior
 
-_UNITS = {
-    "surviving": ("", "mass of living stars and remnants per mass formed"),
-    "sfr": ("1 / yr", "star formation rate per mass formed, mean of the last 100 Myr"),
-}
-"""Units and meanings of derived quantities that are per mass formed."""
+    Floats = NDArray[np.float64]
+
+_NEARBY = 1e-4
+"""Redshift at which settings are checked."""
+
+FREE = "free"
+"""``attrs["redshift"]`` of models whose redshifts differ."""
 
 
 def make_model_set(
     ssp: xr.Dataset,
     filters: Sequence[Filter],
     *,
-    redshift: float,
+    redshift: float | None = None,
     settings: ModelConfig,
-    rng: np.random.Generator,
+    seed: int,
+    start: int = 0,
+    stop: int | None = None,
 ) -> xr.Dataset:
-    """Return models that fill the priors evenly.
+    """Return models that fill the priors.
 
     Parameters
     ----------
     ssp : Dataset
-        Schema ``ssp/1``.
+        Schema ``ssp/2``.
     filters : sequence of Filter
         Bands.
-    redshift : float
-        > 0.
+    redshift : float, optional
+        > 0. Not used where the settings have a prior for it, needed where they have none.
     settings : ModelConfig
-        Forms, priors, number of models.
-    rng : numpy.random.Generator
-        Scrambles the Sobol sequence.
+        Ingredients, priors, number of models and how they are drawn.
+    seed : int
+        Of the draws. They are the same points of the priors at any redshift.
+    start, stop : int
+        First model of the set that is wanted, and the one after the last; default: all. A
+        model is the same, to the last bit, in whatever slice.
 
     Returns
     -------
     models : Dataset
         Schema ``models/1``: fluxes, free parameters and derived quantities, per solar mass
-        formed; priors and the populations' origin in attrs.
+        formed. Attributes: ``redshift`` (or "free"), ``sfh``, ``settings``, ``seed``,
+        ``parameters``, ``priors``, and the populations' origin, as JSON values.
 
     Raises
     ------
     ConfigError, DataError, SchemaError
-        As `resolve_priors` and `PhotometryEngine`.
+        As `resolve_priors` and `PhotometryEngine`; ConfigError if the slice is not one.
+
+    Notes
+    -----
+    Where redshift is free, fluxes are interpolated between the redshifts of `redshift_nodes`.
     """
     priors = resolve_priors(settings, redshift=redshift)
-    engine = PhotometryEngine(ssp, filters, redshift=redshift, settings=settings)
-    parameters = _draw(priors, n_models=settings.n_models, rng=rng)
-    values = {**parameters, **engine.derived(parameters)}
-    ds = xr.Dataset(
-        {
-            "flux": (("model", "band"), engine.flux(parameters), MODELS.attrs("flux")),
-            **{name: ("model", value, _attrs(name)) for name, value in values.items()},
-        },
-        coords={
-            "band": ("band", np.array(engine.bands, dtype=object), MODELS.attrs("band")),
-            "pivot_wave": (
-                "band",
-                np.array([pivot_wave(band) for band in filters]),
-                MODELS.attrs("pivot_wave"),
-            ),
-        },
+    parameters = drawn_rows(priors, settings, seed=seed, start=start, stop=stop)
+    if "redshift" in priors:
+        flux, derived = _at_own_redshift(ssp, filters, parameters, priors, settings)
+    else:
+        # resolve_priors has made sure that there is one
+        engine = PhotometryEngine(ssp, filters, redshift=redshift or 0.0, settings=settings)
+        flux, derived = engine.flux(parameters), engine.derived(parameters)
+    return model_dataset(
+        filters,
+        flux,
+        {**parameters, **derived},
         attrs={
-            "schema": MODELS.tag,
-            "redshift": float(redshift),
-            "sfh": settings.sfh,
-            "priors": {name: list(ends) for name, ends in priors.items()},
-            "parameters": list(priors),
-            "ssp": {name: value for name, value in ssp.attrs.items() if name != "schema"},
+            **set_attrs(ssp, settings, priors, seed=seed),
+            "redshift": FREE if "redshift" in priors else redshift,
         },
     )
-    return MODELS.validate(ds)
 
 
-def _draw(
-    priors: dict[str, tuple[float, float]], *, n_models: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
-    """Return uniform draws of each parameter, (n_models,), jointly spread (Sobol 1967).
+def check_models(ssp: xr.Dataset, settings: ModelConfig) -> None:
+    """Raise what `make_model_set` would, before any galaxy or filter is known.
 
-    The first ``n_models`` points of the sequence; balanced when that is a power of two.
+    Parameters
+    ----------
+    ssp : Dataset
+        Schema ``ssp/2``.
+    settings : ModelConfig
+        Ingredients, priors, derived quantities.
+
+    Raises
+    ------
+    ConfigError
+        Naming every prior that is not one of these models, or goes beyond the populations.
+    DataError
+        If the universe is younger than every model, even nearby or at the end of a prior of
+        redshift.
     """
-    sequence = qmc.Sobol(len(priors), scramble=True, rng=rng)
-    points = sequence.random_base2(int(np.ceil(np.log2(n_models))))[:n_models]
+    priors = resolve_priors(settings, redshift=_NEARBY)
+    nearest = ends_of(priors["redshift"])[0] if "redshift" in priors else _NEARBY
+    engine = PhotometryEngine(ssp, (), redshift=nearest, settings=settings)
+    faults = []
+    for name in engine.parameters:
+        (low, high), (least, most) = ends_of(priors[name]), engine.limits(name)
+        if low < least or high > most:
+            beyond = f"goes beyond the populations' [{least:.6g}, {most:.6g}]"
+            faults.append(f"{name}: [{low:.6g}, {high:.6g}] {beyond} {parameter(name).unit}")
+    if faults:
+        raise ConfigError("models.priors has faults:\n  - " + "\n  - ".join(faults))
+
+
+def drawn_rows(
+    priors: Mapping[str, FreePrior],
+    settings: ModelConfig,
+    *,
+    seed: int,
+    start: int,
+    stop: int | None,
+) -> dict[str, Floats]:
+    """Return the parameters of the models ``start`` to ``stop`` of a set."""
+    end = settings.n_models if stop is None else stop
+    if not 0 <= start <= end:
+        raise ConfigError(f"models [{start}, {end}); wanted 0 <= start <= stop")
+    points = unit_points(settings.sampling, n_dim=len(priors), seed=seed, start=start, stop=end)
+    return draw(priors, points, settings=settings)
+
+
+def _at_own_redshift(
+    ssp: xr.Dataset,
+    filters: Sequence[Filter],
+    parameters: Mapping[str, Floats],
+    priors: Mapping[str, FreePrior],
+    settings: ModelConfig,
+) -> tuple[NDArray[np.float32], dict[str, Floats]]:
+    """Return fluxes and derived quantities of models that each have a redshift."""
+    redshift = parameters["redshift"]
+    others = {name: values for name, values in parameters.items() if name != "redshift"}
+    nodes = redshift_nodes(priors["redshift"])
+    interval = np.clip(np.searchsorted(nodes, redshift, side="right") - 1, 0, nodes.size - 2)
+    flux = np.empty((redshift.size, len(filters)), dtype=np.float32)
+    derived: dict[str, Floats] = {}
+    for k in np.unique(interval) if redshift.size else [0]:
+        rows = np.flatnonzero(interval == k)
+        chosen = {name: values[rows] for name, values in others.items()}
+        ends = float(nodes[k]), float(nodes[k + 1])
+        # time bins must exist at both ends; an age may be that of the universe at the nearer one
+        bins = "log_age" not in model_parameters(settings)
+        universe = age_of_universe(settings, redshift=ends[1] if bins else ends[0])
+        low, high = (
+            PhotometryEngine(ssp, filters, redshift=z, settings=settings, universe=universe)
+            for z in ends
+        )
+        fluxes = low.flux(chosen), high.flux(chosen)
+        flux[rows] = interpolated(fluxes, ends, redshift[rows], settings=settings)
+        for name, values in low.derived(chosen).items():
+            derived.setdefault(name, np.empty(redshift.size))[rows] = values
+    return flux, derived
+
+
+def model_dataset(
+    filters: Sequence[Filter],
+    flux: NDArray[np.float32],
+    values: Mapping[str, Floats],
+    *,
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Return models as schema ``models/1``.
+
+    Parameters
+    ----------
+    filters : sequence of Filter
+        Bands.
+    flux : (n_model, n_band) float32
+        Per solar mass formed [uJy Msun-1].
+    values : mapping
+        Parameters and derived quantities by name, (n_model,) float64.
+    attrs : mapping
+        Attributes of the set.
+    """
+    return MODELS.validate(
+        xr.Dataset(
+            {"flux": (("model", "band"), flux, MODELS.attrs("flux")), **model_variables(values)},
+            coords=band_coords(filters),
+            attrs={**attrs, "schema": MODELS.tag},
+        )
+    )
+
+
+def model_variables(values: Mapping[str, Floats]) -> dict[str, tuple[str, Floats, dict[str, str]]]:
+    """Return one-dimensional variables of parameters and derived quantities."""
+    return {name: ("model", value, derived_attrs(name)) for name, value in values.items()}
+
+
+def band_coords(filters: Sequence[Filter]) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
+    """Return the coordinates of bands."""
+    names = np.array([band.name for band in filters], dtype=object)
+    pivots = np.array([pivot_wave(band) for band in filters], dtype=np.float64)
     return {
-        name: low + (high - low) * points[:, i]
-        for i, (name, (low, high)) in enumerate(priors.items())
+        "band": ("band", names, MODELS.attrs("band")),
+        "pivot_wave": ("band", pivots, MODELS.attrs("pivot_wave")),
     }
 
 
-def _attrs(name: str) -> dict[str, str]:
-    """Return the attributes of a parameter's or derived quantity's variable."""
-    if name in _UNITS:
-        unit, meaning = _UNITS[name]
-    else:
-        unit, meaning = PARAMETERS[name].unit, PARAMETERS[name].meaning
-    return {"units": unit, "long_name": meaning}
+def set_attrs(
+    ssp: xr.Dataset, settings: ModelConfig, priors: Mapping[str, FreePrior], *, seed: int
+) -> dict[str, Any]:
+    """Return what tells of a set how it was made, as JSON values."""
+    return {
+        "sfh": settings.sfh,
+        "settings": settings.model_dump(mode="json"),
+        "seed": int(seed),
+        "parameters": list(priors),
+        "priors": {name: prior.model_dump(mode="json") for name, prior in priors.items()},
+        "ssp": {name: value for name, value in ssp.attrs.items() if name != "schema"},
+    }

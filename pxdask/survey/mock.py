@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pxdask.core.config import ModelConfig
 from pxdask.core.errors import ConfigError
+from pxdask.core.models import ModelConfig
 from pxdask.core.provenance import content_key
 from pxdask.core.random import stream
 from pxdask.io.catalog import read_catalog, rows

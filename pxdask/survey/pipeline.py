@@ -109,7 +109,7 @@ class Pipeline:
             stop = first + config.fit.block_size
             return FitStage(config.fit, self._models, self._model_settings(), first, stop)
         if name == "maps":
-            return MapStage(hubble=config.models.hubble, omega_m=config.models.omega_m)
+            return MapStage(config.models)
         raise ConfigError(f"there is no stage {name!r}")
 
     def keys(self) -> Keys:
@@ -134,7 +134,7 @@ class Pipeline:
     def _model_settings(self) -> dict[str, object]:
         """Return what decides the models, as JSON values."""
         return {
-            **self.config.models.model_dump(mode="json"),
+            **self.config.models.model_dump(mode="json", exclude={"library"}),
             "seed": self.config.seed,
             "products": list(self.products.key),
             "filters": [band.filter for band in self.inputs.bands],

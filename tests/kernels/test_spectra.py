@@ -1,19 +1,11 @@
-"""Spectra on bins and the photometry kernel."""
+"""Spectra on bins, and interpolation columns."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pxdask.kernels.sfh import SFH_KINDS, age_quadrature, age_weights
-from pxdask.kernels.spectra import (
-    BandColumns,
-    CompositeModels,
-    air_to_vacuum,
-    composite_fluxes,
-    interpolation_columns,
-    rebin,
-)
+from pxdask.kernels.spectra import air_to_vacuum, interpolation_columns, rebin
 
 
 def test_lines_in_air_and_vacuum():
@@ -56,31 +48,3 @@ def test_few_wavelengths_are_their_own_nodes():
     node, projection = interpolation_columns(wave, weights, n_node=6)
     np.testing.assert_array_equal(node, wave)
     np.testing.assert_array_equal(projection, np.diag(weights))
-
-
-@pytest.mark.parametrize("sfh", sorted(SFH_KINDS))
-def test_kernel_equals_the_sum_it_stands_for(sfh):
-    rng = np.random.default_rng(3)
-    n_model, n_met, n_age, n_column = 20, 4, 30, 7
-    quadrature = age_quadrature(np.linspace(6, 10.2, n_age))
-    columns = BandColumns(
-        rng.uniform(0, 1, (n_met, n_age, n_column)).astype(np.float32),
-        rng.uniform(0, 3, n_column),
-        np.array([0, 3, 3, 7]),
-    )
-    models = CompositeModels(
-        age=10 ** rng.uniform(-3, 1.1, n_model),
-        shape=10 ** rng.uniform(-1, 1, (n_model, 1)),
-        metallicity=np.append(rng.uniform(0, n_met - 1, n_model - 2), [0.0, n_met - 1.0]),
-        depth=rng.uniform(0, 3, n_model),
-    )
-    out = np.empty((n_model, 3), np.float32)
-    composite_fluxes(SFH_KINDS[sfh], models, quadrature, columns, out)
-    weights = age_weights(sfh, models.age, models.shape, quadrature=quadrature)
-    for i in range(n_model):
-        low = min(int(models.metallicity[i]), n_met - 2)
-        f = models.metallicity[i] - low
-        seen = weights[i] @ (columns.flux[low] * (1 - f) + columns.flux[low + 1] * f)
-        seen = seen * np.exp(-models.depth[i] * columns.law)
-        expected = [seen[:3].sum(), 0.0, seen[3:].sum()]
-        np.testing.assert_allclose(out[i], expected, rtol=3e-6)  # float32 sums of 200 terms

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from pxdask.core.config import ModelConfig
 from pxdask.core.errors import DataError
+from pxdask.core.models import ModelConfig
 from pxdask.io.filters import load_filters
 from pxdask.simulate import (
     NEARBY,

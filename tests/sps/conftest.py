@@ -1,10 +1,12 @@
-"""Populations and filters that the tests share."""
+"""Populations, filters and draws that the tests share."""
 
 import numpy as np
 import pytest
 
 from pxdask.core.bandpass import Filter
-from pxdask.sps import synthetic_ssp
+from pxdask.core.models import ModelConfig
+from pxdask.sps import PhotometryEngine, synthetic_ssp
+from pxdask.sps.parameters import parameter
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +17,11 @@ def ssp():
 
 @pytest.fixture(scope="session")
 def bands():
-    """Triangular passbands, some across the breaks of the attenuation law."""
-    centres = {"fuv": 1530, "u": 3550, "r": 6200, "z": 9000, "k": 21600, "w1": 33700}
+    """Triangular passbands, some across the breaks of the attenuation laws."""
+    centres = {
+        "fuv": 1530, "nuv": 2300, "u": 3550, "r": 6200, "z": 9000, "k": 21600, "w1": 33700,
+        "w3": 1.2e5, "s250": 2.5e6,
+    }  # fmt: skip
     return tuple(
         Filter(
             name,
@@ -29,16 +34,21 @@ def bands():
 
 
 @pytest.fixture
-def draw():
-    """Return a function that draws parameters, inside the priors, with its own seed."""
+def make_engine(ssp, bands):
+    """Return a function that makes engines of the shared populations and filters."""
 
-    def drawn(n_model, *, oldest=0.3, seed=11, dust2=3.0):
-        rng = np.random.default_rng(seed)
-        return {
-            "log_age": rng.uniform(-1, oldest, n_model),
-            "log_tau": rng.uniform(-1, 1.5, n_model),
-            "logzsol": rng.uniform(-2, 0.2, n_model),
-            "dust2": rng.uniform(0, dust2, n_model),
-        }
+    def made(*, redshift=0.5, **settings):
+        return PhotometryEngine(ssp, bands, redshift=redshift, settings=ModelConfig(**settings))
 
-    return drawn
+    return made
+
+
+def draw_evenly(engine, n_model, *, seed=11, **given):
+    """Return parameters drawn evenly from the whole registry's range, or as given."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name in engine.parameters:
+        entry, (least, most) = parameter(name), engine.limits(name)
+        low, high = max(entry.low, least), min(entry.high, most)
+        values[name] = rng.uniform(low, high, n_model)
+    return values | {name: np.full(n_model, float(value)) for name, value in given.items()}

@@ -7,7 +7,7 @@ import yaml
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from pxdask.core.config import ModelConfig
+from pxdask.core.models import ModelConfig
 from pxdask.io.filters import load_filters
 from pxdask.io.fits import write_image
 from pxdask.sps import PhotometryEngine, synthetic_ssp

@@ -1,0 +1,136 @@
+"""Models that were built before: whether they are those that a run wants, and reading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.provenance import content_key
+from pxdask.core.schema import MODEL_GRID, MODELS
+from pxdask.io.model_store import opened_models, read_models
+from pxdask.sps.model_grid import at_redshift, interval_of
+from pxdask.sps.model_set import FREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import xarray as xr
+
+    from pxdask.core.bandpass import Filter
+    from pxdask.core.models import ModelConfig
+
+SAME_REDSHIFT = 1e-4
+"""Relative difference of redshifts that are taken as one: 1e-4 in mass."""
+
+_OWN = ("library", "redshift_step", "n_models", "sampling", "ssp")
+"""Settings of a run that a library need not share: it has its own number of models, and what
+counts of an SSP product is what it holds."""
+
+
+def curve_key(curve: Filter) -> str:
+    """Return a content key of a filter's curve, whatever its name."""
+    return content_key([curve.wave.tolist(), curve.transmission.tolist(), curve.detector])
+
+
+def library_attrs(curves: Iterable[Filter]) -> dict[str, Any]:
+    """Return what a library tells of its filters."""
+    return {"filters": {curve.name: curve_key(curve) for curve in curves}}
+
+
+def check_library(
+    path: Path, settings: ModelConfig, ssp: xr.Dataset, curves: Sequence[Filter]
+) -> str:
+    """Return the content key of a library that has what a run wants.
+
+    Parameters
+    ----------
+    path : Path
+        Folder that `pxdask models build` made.
+    settings : ModelConfig
+        Of the run.
+    ssp : Dataset
+        Of the run.
+    curves : sequence of Filter
+        Of the run; the library may have more.
+
+    Raises
+    ------
+    ConfigError
+        Naming all that the library was made with and the run has otherwise.
+    """
+    with opened_models(path) as library:
+        attrs, schema = dict(library.attrs), library.attrs.get("schema")
+    faults = []
+    if schema not in (MODELS.tag, MODEL_GRID.tag):
+        faults.append(f"it holds {schema!r}; wanted {MODELS.tag} or {MODEL_GRID.tag}")
+    there = attrs.get("filters", {})
+    for curve in curves:
+        if curve.name not in there:
+            faults.append(f"it has no filter {curve.name!r}; it has {', '.join(there)}")
+        elif there[curve.name] != curve_key(curve):
+            faults.append(f"its curve of filter {curve.name!r} is another than the run's")
+    own, wanted = attrs.get("settings", {}), settings.model_dump(mode="json")
+    faults += [
+        f"models.{name} is {_brief(own.get(name))} there, {_brief(wanted[name])} in the run"
+        for name in wanted
+        if name not in _OWN and own.get(name) != wanted[name]
+    ]
+    origin = {name: value for name, value in ssp.attrs.items() if name != "schema"}
+    if attrs.get("ssp") != origin:
+        faults.append(f"its populations are {_brief(attrs.get('ssp'))}, the run's {_brief(origin)}")
+    if faults:
+        raise ConfigError(f"models.library {path} cannot be used:\n  - " + "\n  - ".join(faults))
+    return content_key(attrs)
+
+
+def library_models(path: Path, names: Sequence[str], redshift: float | None) -> xr.Dataset:
+    """Return a library's models in some filters.
+
+    Parameters
+    ----------
+    path : Path
+        A library that passed `check_library`.
+    names : sequence of str
+        Filters, in the order wanted.
+    redshift : float or None
+        Of the galaxy; None where it is free.
+
+    Returns
+    -------
+    models : Dataset
+        Schema models/1.
+
+    Raises
+    ------
+    DataError
+        If the library has no models at this redshift.
+    """
+    with opened_models(path) as library:
+        there = [str(name) for name in library["band"].values]
+        nodes = library["redshift"].values if library.attrs["schema"] == MODEL_GRID.tag else None
+        at = library.attrs.get("redshift")
+    if nodes is not None and redshift is not None:
+        first = interval_of(nodes, redshift)
+        models = at_redshift(read_models(path, redshifts=slice(first, first + 2)), redshift)
+    elif at == FREE or _same(at, redshift):
+        models = read_models(path)
+    else:
+        raise DataError(
+            f"the models of {path} are for redshift {at}, the galaxy is at {redshift}: build"
+            " models at its redshift, or at a range of them"
+        )
+    return models.isel(band=[there.index(name) for name in names])
+
+
+def _same(at: object, redshift: float | None) -> bool:
+    """Return whether models are at a galaxy's redshift."""
+    if redshift is None or not isinstance(at, int | float):
+        return False
+    return abs(at - redshift) <= SAME_REDSHIFT * redshift
+
+
+def _brief(value: object) -> str:
+    """Return a value's text, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
