@@ -7,9 +7,17 @@ it through the filters. `spectra_*`: rest-frame spectra per second with all of t
 1,350, 5,436 and 13,216 wavelengths, against the matrix product that the stars alone cost.
 `model_us`: microseconds of one model of the first row, against one spectrum of python-fsps and one
 SED of bagpipes (at its default resolution), timed in the same run where they are installed.
+`models_1e7_peak_mb`: peak memory of a process that writes a set of 1e7 such models to disk, against
+the size of the set.
 """
 
 from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -29,6 +37,7 @@ LAWS = ("calzetti", "charlot_fall")
 REDSHIFT = 0.1
 N_MODEL = 1_000_000
 N_FULL = 300
+N_BIG = 10_000_000
 SPECTRAL = (1350, 5436, 13216)
 
 
@@ -99,8 +108,23 @@ def against_peers(seconds: float) -> list[Row]:
     ]
 
 
+def big_set() -> Row:
+    """Return the peak memory of writing 1e7 models, in a process of its own."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "models.zarr"
+        config = Path(__file__).parents[1] / "catalogs" / "demo.yaml"
+        command = [sys.executable, "-m", "pxdask", "models", "build", config, "--out", out]
+        choices = ["--redshift", REDSHIFT, "--n-models", N_BIG, "--workers", 1]
+        run = [str(word) for word in (*command, *choices)]
+        subprocess.run(run, check=True, capture_output=True)  # noqa: S603  our own program
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return row("models_1e7_peak_mb", peak, "MB", baseline=size / 2**20)
+
+
 def measure() -> list[Row]:
-    """Time photometry, spectra, and other programs."""
+    """Time photometry, spectra, and other programs; weigh a big set."""
+    big = big_set()  # first: the peak is that of the largest child process so far
     fast, setup = photometry()
     peers = against_peers(fast.value / N_MODEL)
-    return [fast, setup, *(spectra(n_wave) for n_wave in SPECTRAL), *peers]
+    return [fast, setup, *(spectra(n_wave) for n_wave in SPECTRAL), *peers, big]

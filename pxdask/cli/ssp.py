@@ -251,12 +251,16 @@ def _folder() -> Path:
 
 
 def _find(product: str) -> Path:
-    """Return the path of a product, by its path or its name in the cache."""
-    path, named = Path(product), _folder() / f"{product.removesuffix(SUFFIX)}{SUFFIX}"
+    """Return the path of a product, by its path, or the start of its name in the cache."""
+    path, name = Path(product), product.removesuffix(SUFFIX)
     if path.is_file():
         return path
-    if named.is_file():
-        return named
+    if (exact := _folder() / f"{name}{SUFFIX}").is_file():
+        return exact
+    begin_so = sorted(_folder().glob(f"{name}*{SUFFIX}"))
+    if len(begin_so) == 1:
+        return begin_so[0]
+    is_what = f"the start of {len(begin_so)} names of products" if begin_so else "no product"
     raise ConfigError(
-        f"{product} is neither a file nor a product in {_folder()}; `pxdask ssp list` lists those"
+        f"{product} is no file, and {is_what} in {_folder()}; `pxdask ssp list` lists those"
     )

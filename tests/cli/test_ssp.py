@@ -78,7 +78,7 @@ def test_show_of_a_file(product):
 
 
 def test_show_of_what_is_not_there():
-    with pytest.raises(ConfigError, match="neither a file nor a product"):
+    with pytest.raises(ConfigError, match="is no file, and no product"):
         call("show", "nothing")
 
 

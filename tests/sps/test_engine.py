@@ -150,6 +150,21 @@ def test_intergalactic_absorption(make_engine):
 
 
 @settings(max_examples=15)
+@given(mass=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
+def test_mass_scales_out(ssp, bands, mass, seed):
+    """Populations that shine more, by one factor in all they do, give more by that factor."""
+    models = ModelConfig(dust="charlot_fall", dust_emission=True, agn=True, priors=GAS)
+    bright = ssp.copy()
+    for name in ("flux", "luminosity", "ionising"):
+        bright[name] = (ssp[name] * mass).astype(ssp[name].dtype).assign_attrs(ssp[name].attrs)
+    one, more = (
+        PhotometryEngine(each, bands, redshift=0.5, settings=models) for each in (ssp, bright)
+    )
+    parameters = draw_evenly(one, 5, seed=seed)
+    np.testing.assert_allclose(more.flux(parameters), mass * one.flux(parameters), rtol=1e-5)
+
+
+@settings(max_examples=15)
 @given(
     redshift=st.floats(0.01, 6),
     dust2=st.floats(0, 4),
