@@ -23,3 +23,9 @@ class StoreError(PxdaskError, OSError):
 
 class DamagedError(StoreError):
     """A published file does not hold what was written; it must be made again."""
+
+
+def brief(value: object, *, length: int = 80) -> str:
+    """Return a value's text for a message, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."

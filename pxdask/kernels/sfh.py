@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from pxdask.kernels.assembly import HistorySummary, summarise
 from pxdask.kernels.fastmath import exp, log
 from pxdask.kernels.history import (
     DOUBLE_POWER_LAW,
@@ -40,16 +39,6 @@ from pxdask.kernels.history import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-__all__ = [
-    "SFH_KINDS",
-    "AgeQuadrature",
-    "HistorySummary",
-    "age_quadrature",
-    "age_weights",
-    "fill_age_weights",
-    "summarise",
-]
 
 _N_POINT = 3
 """Gauss-Legendre points at fixed ages in each interval between ages."""

@@ -12,8 +12,8 @@ from pxdask.core.cosmology import luminosity_distance
 from pxdask.core.errors import ConfigError
 from pxdask.kernels import igm
 from pxdask.kernels.bandpass import bin_weights
-from pxdask.kernels.composite import Columns
 from pxdask.kernels.dust import LAWS, REFERENCE_WAVE, birth_cloud
+from pxdask.kernels.ingredients import Columns
 from pxdask.kernels.spectra import interpolation_columns
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 
 from pxdask.core.constants import AV_PER_OPTICAL_DEPTH
 from pxdask.core.errors import ConfigError
-from pxdask.kernels.sfh import age_weights, summarise
+from pxdask.kernels.assembly import summarise
+from pxdask.kernels.sfh import age_weights
 from pxdask.sps.parameters import parameter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.models import ModelConfig
-    from pxdask.kernels.composite import CompositeModels
+    from pxdask.kernels.ingredients import CompositeModels
     from pxdask.kernels.sfh import AgeQuadrature
     from pxdask.sps.populations import Populations
 

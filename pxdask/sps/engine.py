@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.cosmology import age_of_universe
-from pxdask.kernels.composite import Columns, composite_fluxes
-from pxdask.kernels.sfh import SFH_KINDS, age_quadrature
+from pxdask.kernels.composite import composite_fluxes
+from pxdask.kernels.history import SFH_KINDS
+from pxdask.kernels.sfh import age_quadrature
 from pxdask.sps.columns import band_weights, make_columns
 from pxdask.sps.derived import derive, derived_names
 from pxdask.sps.histories import bin_edges
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.bandpass import Filter
     from pxdask.core.models import ModelConfig
+    from pxdask.kernels.ingredients import Columns
 
     Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.errors import ConfigError
-from pxdask.kernels.composite import CompositeModels
 from pxdask.kernels.dust import tied_bump
+from pxdask.kernels.ingredients import CompositeModels
 from pxdask.sps.histories import histories
 from pxdask.sps.parameters import fixed_parameters, free_parameters, model_parameters, parameter
 

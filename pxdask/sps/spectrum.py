@@ -9,10 +9,8 @@ import numpy as np
 from pxdask.core.constants import LSUN_ERG_S, MPC_CM
 from pxdask.core.cosmology import age_of_universe, luminosity_distance
 from pxdask.core.errors import ConfigError
-from pxdask.kernels.composite import (
-    Columns,
-    CompositeModels,
-    composite_fluxes,
+from pxdask.kernels.composite import composite_fluxes
+from pxdask.kernels.composite_spectra import (
     dim_spectra,
     dust_spectra,
     fill_transmissions,
@@ -20,7 +18,9 @@ from pxdask.kernels.composite import (
     torus_spectra,
 )
 from pxdask.kernels.dust import LAWS, REFERENCE_WAVE, birth_cloud
-from pxdask.kernels.sfh import SFH_KINDS, age_quadrature, age_weights
+from pxdask.kernels.history import SFH_KINDS
+from pxdask.kernels.ingredients import Columns, CompositeModels
+from pxdask.kernels.sfh import age_quadrature, age_weights
 from pxdask.kernels.smoothing import broadening, total_sigma
 from pxdask.sps.columns import igm_transmission, make_columns
 from pxdask.sps.histories import bin_edges

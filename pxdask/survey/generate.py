@@ -6,10 +6,7 @@ import logging
 import shutil
 import uuid
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
-
-from threadpoolctl import ThreadpoolController
 
 from pxdask.core.errors import ConfigError, PxdaskError, StoreError
 from pxdask.core.provenance import package_versions
@@ -25,6 +22,7 @@ from pxdask.sps.model_grid import make_model_grid
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.library import library_attrs
 from pxdask.survey.products import load_curves, load_ssp, store_products
+from pxdask.survey.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +84,7 @@ class ModelJob:
             "start": start,
             "stop": stop,
         }
-        with _one_thread().limit(limits=1):
+        with one_thread():
             if len(self.redshifts) > 1:
                 made = make_model_grid(ssp, filters, redshifts=self.redshifts, **common)
             else:
@@ -253,9 +251,3 @@ def _inputs_folder(out: Path) -> Path:
 
 def _silent(done: int, total: int) -> None:
     """Report nothing."""
-
-
-@lru_cache(maxsize=1)
-def _one_thread() -> ThreadpoolController:
-    """Return the handle on this process's BLAS: more threads would change the last bits."""
-    return ThreadpoolController()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.errors import ConfigError, DataError, brief
 from pxdask.core.provenance import content_key
 from pxdask.core.schema import MODEL_GRID, MODELS
 from pxdask.io.model_store import opened_models, read_models
@@ -72,13 +72,13 @@ def check_library(
             faults.append(f"its curve of filter {curve.name!r} is another than the run's")
     own, wanted = attrs.get("settings", {}), settings.model_dump(mode="json")
     faults += [
-        f"models.{name} is {_brief(own.get(name))} there, {_brief(wanted[name])} in the run"
+        f"models.{name} is {brief(own.get(name))} there, {brief(wanted[name])} in the run"
         for name in wanted
         if name not in _OWN and own.get(name) != wanted[name]
     ]
     origin = {name: value for name, value in ssp.attrs.items() if name != "schema"}
     if attrs.get("ssp") != origin:
-        faults.append(f"its populations are {_brief(attrs.get('ssp'))}, the run's {_brief(origin)}")
+        faults.append(f"its populations are {brief(attrs.get('ssp'))}, the run's {brief(origin)}")
     if faults:
         raise ConfigError(f"models.library {path} cannot be used:\n  - " + "\n  - ".join(faults))
     return content_key(attrs)
@@ -128,9 +128,3 @@ def _same(at: object, redshift: float | None) -> bool:
     if redshift is None or not isinstance(at, int | float):
         return False
     return abs(at - redshift) <= SAME_REDSHIFT * redshift
-
-
-def _brief(value: object) -> str:
-    """Return a value's text, cut to a readable length."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pxdask.cluster import connect
 from pxdask.core.config import SurveyConfig, data_root
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, brief
 from pxdask.core.files import write_text, write_with
 from pxdask.core.provenance import canonical_json, package_versions
 from pxdask.io.catalog import read_catalog, rows, write_catalog
@@ -247,7 +247,7 @@ def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[
     """Return how settings, catalogue and data root differ from those of a run."""
     old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
     changes = [
-        f"{field}: {_brief(old[field])} there, {_brief(new[field])} given"
+        f"{field}: {brief(old[field])} there, {brief(new[field])} given"
         for field in new
         if old[field] != new[field]
     ]
@@ -263,9 +263,3 @@ def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[
         )
         changes.append(f"catalogue: {len(differ)} galaxies differ, such as {differ[0]}")
     return changes
-
-
-def _brief(value: object) -> str:
-    """Return a setting's text, cut to a readable length."""
-    text = canonical_json(value)
-    return text if len(text) <= 100 else text[:97] + "..."

@@ -8,10 +8,8 @@ import resource
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-
-from threadpoolctl import ThreadpoolController
 
 from pxdask.core.errors import DamagedError, PxdaskError, StoreError
 from pxdask.core.provenance import package_versions
@@ -26,6 +24,7 @@ from pxdask.survey.manifest import Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks
 from pxdask.survey.stages import READS
+from pxdask.survey.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,7 +152,7 @@ def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Reco
         if is_made(task, run):
             record = replace(record, outcome="existed")
         else:
-            with _one_thread().limit(limits=1):
+            with one_thread():
                 _attempt(partial(_carry_out, task, plan, run))
         if task.stage == "bins":
             record = replace(record, n_bin=_n_bin(task, run))
@@ -322,9 +321,3 @@ def _measured(record: Record, start: float) -> Record:
         peak_mb=round(peak_mb, 1),
         host=platform.node(),
     )
-
-
-@lru_cache(maxsize=1)
-def _one_thread() -> ThreadpoolController:
-    """Return the handle on this process's BLAS: more threads would change the last bits."""
-    return ThreadpoolController()

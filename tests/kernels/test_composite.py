@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pxdask.kernels.composite import (
-    Columns,
-    CompositeModels,
-    composite_fluxes,
+from pxdask.kernels.composite import composite_fluxes
+from pxdask.kernels.composite_spectra import (
     dim_spectra,
     dust_spectra,
     fill_transmissions,
     torus_spectra,
 )
 from pxdask.kernels.fastmath import exp_single
-from pxdask.kernels.sfh import SFH_KINDS, age_quadrature, age_weights
+from pxdask.kernels.history import SFH_KINDS
+from pxdask.kernels.ingredients import Columns, CompositeModels
+from pxdask.kernels.sfh import age_quadrature, age_weights
 
 N_MET, N_AGE, N_COLUMN, N_YOUNG = 4, 30, 9, 3
 FIRST = np.array([0, 3, 3, 6])  # three bands, the second without light; then energy

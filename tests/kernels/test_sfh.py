@@ -10,8 +10,10 @@ from scipy.integrate import quad
 from scipy.special import gammainc, gammaincinv
 from scipy.stats import norm
 
+from pxdask.kernels.assembly import summarise
 from pxdask.kernels.fastmath import exp, log
-from pxdask.kernels.sfh import SFH_KINDS, age_quadrature, age_weights, summarise
+from pxdask.kernels.history import SFH_KINDS
+from pxdask.kernels.sfh import age_quadrature, age_weights
 
 LOG_AGE = np.round(np.arange(107) * 0.05 + 5, 2)
 NODE = 10 ** (LOG_AGE - 9)
