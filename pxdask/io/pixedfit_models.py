@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from pxdask.core.schema import SPECTRA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,9 @@ _STEP = 1e-6
 """Width of the steps between bins, in units of the narrower one's width [1]."""
 
 
-def write_pixedfit_models(path: Path, spectra: xr.Dataset, *, overwrite: bool = False) -> None:
+def write_pixedfit_models(
+    path: str | Path, spectra: xr.Dataset, *, overwrite: bool = False
+) -> None:
     """Write a set of rest-frame spectra as piXedfit does.
 
     Parameters
@@ -92,6 +94,7 @@ def write_pixedfit_models(path: Path, spectra: xr.Dataset, *, overwrite: bool = 
     were the mass formed. Our edges, the mass formed and other derived quantities are in
     datasets that piXedfit does not look at.
     """
+    path = Path(path)
     SPECTRA.validate(spectra)
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
@@ -117,7 +120,7 @@ def write_pixedfit_models(path: Path, spectra: xr.Dataset, *, overwrite: bool = 
             group.create_dataset(f"spec/f{i}", data=flux, compression="gzip")
 
 
-def read_pixedfit_models(path: Path) -> xr.Dataset:
+def read_pixedfit_models(path: str | Path) -> xr.Dataset:
     """Return a set of rest-frame spectra that piXedfit or `write_pixedfit_models` wrote.
 
     Parameters
@@ -140,6 +143,7 @@ def read_pixedfit_models(path: Path) -> xr.Dataset:
         If it is not such a file (the message names what is wanted and what is there), or
         h5py is not installed.
     """
+    path = Path(path)
     with _opened(path, "r") as file:
         group = _child(file, "mod", path)
         described = _described(group, path)

@@ -117,8 +117,9 @@ class SpectrumEngine:
         )
         stretch = 1 + redshift if frame == "observed" and redshift else 1.0
         native = wave_edges is None and velocity == 0 and lsf is None
-        self.wave_edges = stars.wave_edges * stretch if wave_edges is None else wave_edges
-        self.wave = stars.wave * stretch if wave_edges is None else _centres(wave_edges)
+        given = None if wave_edges is None else np.asarray(wave_edges, dtype=np.float64)
+        self.wave_edges = stars.wave_edges * stretch if given is None else given
+        self.wave = stars.wave * stretch if given is None else _centres(given)
         if native:
             view: Callable[[Spectra], Spectra] = _same
         else:
@@ -244,7 +245,7 @@ def _broadened(
 ) -> Callable[[Spectra], Spectra]:
     """Return the function that smooths spectra and puts them into other bins."""
     wave = _centres(wanted)
-    lsf_wave, lsf_sigma = lsf if lsf is not None else (wave, np.zeros(wave.size))
+    lsf_wave, lsf_sigma = (np.asarray(part, np.float64) for part in lsf or (wave, 0 * wave))
     sigma = total_sigma(wave, velocity=velocity, lsf_wave=lsf_wave, lsf_sigma=lsf_sigma)
     matrix = broadening(edges, wanted, sigma).T.astype(np.float32)
 

@@ -161,7 +161,10 @@ def test_mass_scales_out(ssp, bands, mass, seed):
         PhotometryEngine(each, bands, redshift=0.5, settings=models) for each in (ssp, bright)
     )
     parameters = draw_evenly(one, 5, seed=seed)
-    np.testing.assert_allclose(more.flux(parameters), mass * one.flux(parameters), rtol=1e-5)
+    # beyond the Lyman limit float32 runs out of digits
+    np.testing.assert_allclose(
+        more.flux(parameters), mass * one.flux(parameters), rtol=1e-5, atol=1e-30
+    )
 
 
 @settings(max_examples=15)
