@@ -43,7 +43,7 @@ def list_filters(
         source = find_curve(name)
         alias = f" {source.curve}" if source.curve != name else ""
         pivot, width = f"{pivot_wave(band):.1f}", f"{equivalent_width(band):.1f}"
-        shown.add_row(escape(name), pivot, width, band.detector, f"{source.library}{alias}")
+        shown.add_row(escape(name), pivot, width, band.detector, f"{source.collection}{alias}")
     if not names:
         out.print(f"no name matches {pattern!r}", markup=False, highlight=False)
         raise typer.Exit(1)
@@ -60,7 +60,7 @@ def show(names: Names) -> None:
     columns = [_describe(band) for band in bands]
     sources = [find_curve(name) for name in names]
     for column, source in zip(columns, sources, strict=True):
-        column["source"] = f"{source.library} {source.curve}"
+        column["source"] = f"{source.collection} {source.curve}"
     shown = Table(box=SIMPLE)
     shown.add_column("quantity", no_wrap=True)
     for name in names:

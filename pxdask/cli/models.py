@@ -127,7 +127,7 @@ def show(path: ModelFolder) -> None:
         facts |= {
             name: str(value)
             for name, value in models.attrs["settings"].items()
-            if name not in ("priors", "library", "redshift_step", "n_models")
+            if name not in ("priors", "stored", "redshift_step", "n_models")
         }
         for name, value in facts.items():
             out.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)

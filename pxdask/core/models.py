@@ -176,7 +176,7 @@ class ModelConfig(Settings):
         about="derived quantities to report besides log_mass and log_sfr",
     )
     n_models: PositiveInt = setting(65536, unit=TEXT, about="models in the library")
-    library: str | None = setting(
+    stored: str | None = setting(
         None, unit=TEXT, about="models built before, by `pxdask models build`; default: made here"
     )
     sampling: Literal["sobol", "random"] = setting(

@@ -61,7 +61,7 @@ def add_filter(
     packaged = package_curve(name)
     if packaged is not None:
         raise ConfigError(
-            f"{name!r} is {packaged.curve} of {packaged.library}; choose another name, so that"
+            f"{name!r} is {packaged.curve} of {packaged.collection}; choose another name, so that"
             " a name means one curve everywhere"
         )
     target = user_folder() / "filters" / f"{name.lower()}.ecsv"

@@ -98,7 +98,7 @@ class CurveFile:
 
     Attributes
     ----------
-    library : str
+    collection : str
         ``user``, ``sedpy``, ``speclite``, or ``file`` where a path was given.
     curve : str
         Name of the curve in its library.
@@ -108,7 +108,7 @@ class CurveFile:
         What its response is per; None: as the file says.
     """
 
-    library: str
+    collection: str
     curve: str
     path: Path
     detector: Detector | None = None

@@ -20,7 +20,7 @@ from pxdask.io.model_store import (
 from pxdask.sps import make_model_set
 from pxdask.sps.model_grid import make_model_grid
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
-from pxdask.survey.library import library_attrs
+from pxdask.survey.stored_models import library_attrs
 from pxdask.survey.products import load_curves, load_ssp, store_products
 from pxdask.survey.threads import one_thread
 
@@ -168,7 +168,7 @@ def _begin(
     """Store what all builders read, and begin the set."""
     if out.exists():
         raise ConfigError(f"{out} exists; models are never overwritten: remove it, or name another")
-    own = settings.model_copy(update={"library": None, "redshift_step": None})
+    own = settings.model_copy(update={"stored": None, "redshift_step": None})
     products = store_products(inputs, own, filters)
     job = ModelJob(products, tuple(filters), own, tuple(map(float, redshifts)), seed)
     part = create_store(job.models(0, 0), out, n_models=settings.n_models)

@@ -134,7 +134,7 @@ class Pipeline:
     def _model_settings(self) -> dict[str, object]:
         """Return what decides the models, as JSON values."""
         return {
-            **self.config.models.model_dump(mode="json", exclude={"library"}),
+            **self.config.models.model_dump(mode="json", exclude={"stored"}),
             "seed": self.config.seed,
             "products": list(self.products.key),
             "filters": [band.filter for band in self.inputs.bands],

@@ -21,7 +21,7 @@ from pxdask.io.stores import checksum, is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
 from pxdask.sps.model_grid import at_redshift, make_model_grid
 from pxdask.sps.model_set import check_models
-from pxdask.survey.library import check_library, library_models
+from pxdask.survey.stored_models import check_library, library_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,22 +45,22 @@ class Products:
     ----------
     ssp, filters : Path
         SSP product and filter curves; their names hold their content keys.
-    library : Path or None
+    stored : Path or None
         Models made before.
-    library_key : str
+    stored_key : str
         Their content key.
     """
 
     ssp: Path
     filters: Path
-    library: Path | None = None
-    library_key: str = ""
+    stored: Path | None = None
+    stored_key: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
         """Content keys of all of them."""
-        library = (self.library_key,) if self.library is not None else ()
-        return self.ssp.name, self.filters.name, *library
+        stored = (self.stored_key,) if self.stored is not None else ()
+        return self.ssp.name, self.filters.name, *stored
 
 
 def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str]) -> Products:
@@ -76,12 +76,12 @@ def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str])
     curves = load_filters(sorted(set(filter_names)))
     ssp = ssp_dataset(models.ssp)
     check_models(ssp, models)
-    library = None if models.library is None else Path(models.library).resolve()
+    stored = None if models.stored is None else Path(models.stored).resolve()
     return Products(
         ssp=_store(ssp, folder, "ssp"),
         filters=_store(filters_to_dataset(curves), folder, "filters"),
-        library=library,
-        library_key="" if library is None else check_library(library, models, ssp, curves),
+        stored=stored,
+        stored_key="" if stored is None else check_library(stored, models, ssp, curves),
     )
 
 
@@ -141,7 +141,7 @@ def model_set(
     products : Products
         The run's shared files.
     settings : ModelConfig
-        Ingredients and priors. With ``library``, models are read; with ``redshift_step``,
+        Ingredients and priors. With ``stored``, models are read; with ``redshift_step``,
         interpolated between redshifts that galaxies share; else made for the redshift.
     bands : dict
         Filter name of each band, in the order of the cube.
@@ -179,8 +179,8 @@ def _models(
 ) -> xr.Dataset:
     """Return the models at one redshift in some filters, made once a process."""
     settings = ModelConfig.model_validate_json(settings_text)
-    if products.library is not None:
-        return library_models(products.library, names, redshift)
+    if products.stored is not None:
+        return library_models(products.stored, names, redshift)
     if settings.redshift_step is not None and redshift is not None and redshift >= NEAREST:
         ends = _shared_ends(redshift, settings.redshift_step)
         return at_redshift(_shared_grid(products, settings_text, names, ends, seed), redshift)

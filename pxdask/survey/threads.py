@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def one_thread() -> AbstractContextManager[object]:
     """Return a context in which this process's BLAS uses one thread."""
-    return _controller().limit(limits=1)
+    limited: AbstractContextManager[object] = _controller().limit(limits=1)
+    return limited
 
 
 @lru_cache(maxsize=1)

@@ -112,7 +112,7 @@ def test_effective_wavelengths_under_vega_are_those_of_the_svo(name, wave):
 @pytest.mark.parametrize(("name", "curve", "wave"), pixedfit.table(pixedfit.SERVED))
 def test_names_of_pixedfit_mean_the_same_band(name, curve, wave):
     found = find_curve(name)
-    assert (found.library, found.curve) == ("sedpy", curve)
+    assert (found.collection, found.curve) == ("sedpy", curve)
     # its central wavelengths are means, pivots, effective ones: 4.5 per cent apart in wide bands;
     # a wrong band would be farther away, as those of one camera are
     assert pivot_wave(load_filters([name])[0]) == pytest.approx(wave, rel=0.05)
@@ -152,7 +152,7 @@ def test_names_in_common_use(name, curve):
 @pytest.mark.parametrize(("name", "curve", "wave"), pixedfit.table(pixedfit.EUCLID))
 def test_curves_of_speclite(name, curve, wave):
     pytest.importorskip("speclite")
-    assert find_curve(name).library == "speclite"
+    assert find_curve(name).collection == "speclite"
     assert find_curve(name).curve == curve
     (band,) = load_filters([name])
     # nominal centres of 1000 to 4000 Angstrom wide bands
@@ -225,7 +225,7 @@ def test_curves_of_the_users_library_come_first(tmp_path):
     path.write_text("4000 1\n5000 1\n")
     add_filter("Mine", path)
     assert "mine" in filter_names()
-    assert find_curve("MINE").library == "user"
+    assert find_curve("MINE").collection == "user"
     (band,) = load_filters(["Mine"])
     np.testing.assert_array_equal(band.wave, [4000, 5000])
 

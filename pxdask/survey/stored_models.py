@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAME_REDSHIFT = 1e-4
 """Relative difference of redshifts that are taken as one: 1e-4 in mass."""
 
-_OWN = ("library", "redshift_step", "n_models", "sampling", "ssp")
+_OWN = ("stored", "redshift_step", "n_models", "sampling", "ssp")
 """Settings of a run that a library need not share: it has its own number of models, and what
 counts of an SSP product is what it holds."""
 
@@ -80,7 +80,7 @@ def check_library(
     if attrs.get("ssp") != origin:
         faults.append(f"its populations are {brief(attrs.get('ssp'))}, the run's {brief(origin)}")
     if faults:
-        raise ConfigError(f"models.library {path} cannot be used:\n  - " + "\n  - ".join(faults))
+        raise ConfigError(f"models.stored {path} cannot be used:\n  - " + "\n  - ".join(faults))
     return content_key(attrs)
 
 

@@ -28,7 +28,7 @@ def models_of(root, settings, redshift=REDSHIFT):
 
 
 def with_library(path, **changes):
-    return SETTINGS.model_copy(update={"library": str(path), **changes})
+    return SETTINGS.model_copy(update={"stored": str(path), **changes})
 
 
 def test_a_library_gives_the_models_that_would_be_made(tmp_path):
@@ -56,7 +56,7 @@ def test_a_library_of_free_redshift_serves_any_galaxy(tmp_path):
     prior = {"kind": "gaussian", "mean": 0.1, "sigma": 0.01, "low": 0.09, "high": 0.11}
     free = ModelConfig(ssp="synthetic", n_models=200, priors={"redshift": prior})
     library = built(tmp_path / "m.zarr", redshifts=(), settings=free)
-    chosen = free.model_copy(update={"library": str(library)})
+    chosen = free.model_copy(update={"stored": str(library)})
     near, far = (models_of(tmp_path, chosen, redshift=z) for z in (0.01, 2.0))
     np.testing.assert_array_equal(near["redshift"].values, far["redshift"].values)
     made = models_of(tmp_path, free, redshift=0.5)
@@ -164,7 +164,7 @@ def test_a_run_with_a_library_gives_the_maps_of_one_without(tmp_path):
     shutil.copytree(library, tmp_path / "copy.zarr")
 
     def given(path):
-        models = chosen.model_copy(update={"library": str(path)})
+        models = chosen.model_copy(update={"stored": str(path)})
         return plain.config.model_copy(update={"models": models})
 
     one = run("one", given(library))
