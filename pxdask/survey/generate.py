@@ -20,8 +20,8 @@ from pxdask.io.model_store import (
 from pxdask.sps import make_model_set
 from pxdask.sps.model_grid import make_model_grid
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
-from pxdask.survey.stored_models import library_attrs
 from pxdask.survey.products import load_curves, load_ssp, store_products
+from pxdask.survey.stored_models import library_attrs
 from pxdask.survey.threads import one_thread
 
 if TYPE_CHECKING:
