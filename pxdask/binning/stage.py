@@ -38,7 +38,7 @@ class BinStage:
 
     config: BinConfig
     name: ClassVar[str] = "bins"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     inputs: ClassVar[tuple[str, ...]] = ("cube",)
     output: ClassVar[Schema] = BINS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.errors import DataError
-from pxdask.kernels.binning import noise_growth
+from pxdask.kernels.noise import aperture_growth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -56,7 +56,7 @@ def bin_sums(
     bin_map : (ny, nx) int
         Bin of each pixel, from 0; negative where none. Numbers without pixels are empty bins.
     noise_area : (n_band,) array_like
-        Pixels over which noise is correlated [pix]; see `pxdask.kernels.binning.noise_growth`.
+        Pixels over which noise is correlated [pix]; see `pxdask.kernels.noise.aperture_growth`.
     flags : (n_band, ny, nx) uint16, optional
         Quality flags of pixels; default: none set.
 
@@ -95,7 +95,7 @@ def bin_sums(
     empty = n_usable == 0
     return BinSums(
         flux=np.where(empty, np.nan, total),
-        flux_err=np.where(empty, np.nan, np.sqrt(var * noise_growth(n_usable, noise_area))),
+        flux_err=np.where(empty, np.nan, np.sqrt(var * aperture_growth(n_usable, noise_area))),
         n_pix=np.bincount(label, minlength=n_bin).astype(np.int32),
         n_usable=n_usable,
         flags=any_flag,

@@ -1,4 +1,4 @@
-"""Commands of ``pxdask``: simulate, check, run, resume, status, maps; models, ssp, filters."""
+"""Commands of ``pxdask``: simulate, check, run, resume, status, maps; models, ssp, filters, psf."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from pxdask.cli import filters, models, ssp
+from pxdask.cli import filters, models, psf, ssp
 from pxdask.core.errors import PxdaskError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 app.add_typer(ssp.app, name="ssp")
 app.add_typer(filters.app, name="filters")
+app.add_typer(psf.app, name="psf")
 out = Console()
 err = Console(stderr=True)
 

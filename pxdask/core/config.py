@@ -7,18 +7,48 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import PositiveInt, ValidationError, model_validator
 
+from pxdask.core.bands import (
+    BackgroundConfig,
+    BandConfig,
+    ExtinctionConfig,
+    ImageConfig,
+    PsfConfig,
+    RegionConfig,
+    SurveyName,
+    UncertaintyConfig,
+)
 from pxdask.core.errors import ConfigError
 from pxdask.core.models import ModelConfig
 from pxdask.core.provenance import content_key
-from pxdask.core.settings import TEXT, Arcsec, Settings, in_unit, setting
+from pxdask.core.settings import TEXT, Settings, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "BackgroundConfig",
+    "BandConfig",
+    "BinConfig",
+    "ExtinctionConfig",
+    "FitConfig",
+    "ImageConfig",
+    "ModelConfig",
+    "PsfConfig",
+    "RegionConfig",
+    "SurveyConfig",
+    "SurveyName",
+    "UncertaintyConfig",
+    "cache_folder",
+    "data_root",
+    "fsps_home",
+    "started_by_mpi",
+    "user_folder",
+]
 
 DATA_ROOT_VARIABLE = "PXDASK_DATA_ROOT"
 CACHE_VARIABLE = "PXDASK_CACHE"
@@ -58,91 +88,6 @@ def fsps_home(given: str | Path | None = None) -> Path | None:
     """Return the folder of FSPS's data: given, or from the environment; None if neither is."""
     name = str(given) if given is not None else os.environ.get(FSPS_VARIABLE, "")
     return Path(name) if name else None
-
-
-class UncertaintyConfig(Settings):
-    """Where a band's uncertainty image is and what it holds."""
-
-    path: str = setting(unit=TEXT, about="path template of the uncertainty image")
-    kind: Literal["sigma", "variance", "weight"] = setting(
-        "sigma", unit=TEXT, about="sigma, variance, or weight = 1 / variance, in the image's unit"
-    )
-    hdu: int | str = setting(0, unit=TEXT, about="number or name of the HDU")
-
-
-class PsfConfig(Settings):
-    """The point spread function of a band: exactly one of three descriptions."""
-
-    fwhm: Arcsec | None = setting(
-        None, unit="arcsec", about="full width at half maximum of a Gaussian", gt=0
-    )
-    image: str | None = setting(
-        None, unit=TEXT, about="path template of a PSF image on the band's own pixels"
-    )
-    kernel: str | None = setting(
-        None,
-        unit=TEXT,
-        about="path template of a kernel, on the band's own pixels, that matches it to the target",
-    )
-
-    @model_validator(mode="after")
-    def _one_description(self) -> PsfConfig:
-        given = [name for name in ("fwhm", "image", "kernel") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of fwhm, image, kernel; got {given or 'none'}")
-        return self
-
-
-class BandConfig(Settings):
-    """One band. Path templates and the filter may use any catalogue column and {data_root}."""
-
-    name: str = setting(unit=TEXT, about="short name, unique in the survey", pattern=r"^[\w.+-]+$")
-    filter: str = setting(unit=TEXT, about="filter curve, such as sdss_r or jwst_f200w")
-    image: str = setting(unit=TEXT, about="path template of the science image")
-    hdu: int | str = setting(0, unit=TEXT, about="number or name of the image's HDU")
-    uncertainty: UncertaintyConfig = setting(unit=TEXT, about="the uncertainty image")
-    unit: str | None = setting(
-        None, unit=TEXT, about="unit of a pixel, such as uJy or MJy/sr; default: header's BUNIT"
-    )
-    zero_point: Annotated[float, in_unit("mag")] | None = setting(
-        None, unit="mag", about="AB magnitude of one count, instead of a unit"
-    )
-    psf: PsfConfig = setting(unit=TEXT, about="the point spread function")
-
-    @model_validator(mode="after")
-    def _one_scale(self) -> BandConfig:
-        if self.unit is not None and self.zero_point is not None:
-            raise ValueError(f"band {self.name!r}: give unit or zero_point, not both")
-        return self
-
-
-class RegionConfig(Settings):
-    """Which pixels belong to the galaxy."""
-
-    bands: tuple[str, ...] = setting(
-        (), unit=TEXT, about="bands whose segmentations are merged; default: all"
-    )
-    threshold: float = setting(1.5, unit=TEXT, about="detection threshold [sigma]", gt=0)
-    min_area: PositiveInt = setting(10, unit="pix", about="smallest source")
-    deblend_contrast: float = setting(
-        0.005, unit=TEXT, about="flux fraction that makes a peak a source of its own", ge=0, le=1
-    )
-
-
-class ImageConfig(Settings):
-    """From images as delivered to a cube of matched images."""
-
-    target_psf: str | None = setting(
-        None, unit=TEXT, about="band whose PSF all are matched to; default: the widest"
-    )
-    stamp_size: Arcsec | None = setting(
-        None, unit="arcsec", about="side of the square stamp; default: the coarsest image", gt=0
-    )
-    match_psf: bool = setting(default=True, unit=TEXT, about="match the PSFs of the bands")
-    reproject: Literal["exact", "adaptive"] = setting(
-        "exact", unit=TEXT, about="how pixels are resampled; both conserve flux"
-    )
-    region: RegionConfig = setting(RegionConfig(), unit=TEXT, about="the galaxy's pixels")
 
 
 class BinConfig(Settings):
@@ -200,6 +145,7 @@ class SurveyConfig(Settings):
             ("binning.reference_band", self.binning.reference_band),
             *(("images.region.bands", name) for name in self.images.region.bands),
         ]
+        named.append(("images.region.measure_band", self.images.region.measure_band))
         if isinstance(self.binning.snr, dict):
             named += [("binning.snr", name) for name in self.binning.snr]
         faults += [
@@ -208,13 +154,13 @@ class SurveyConfig(Settings):
             if name is not None and name not in names
         ]
         if self.images.match_psf:
-            wide = [band.name for band in self.bands if band.psf.fwhm is None]
+            wide = [band.name for band in self.bands if band.psf and band.psf.fwhm is None]
             if wide and self.images.target_psf is None:
                 faults.append(
                     f"images.target_psf must name a band: the PSFs of {wide} are images or kernels"
                 )
             target = next((b for b in self.bands if b.name == self.images.target_psf), None)
-            if target is not None and target.psf.kernel is not None:
+            if target and target.psf and target.psf.kernel is not None:
                 faults.append(f"images.target_psf: band {target.name!r} must give fwhm or image")
         if faults:
             raise ValueError("; ".join(faults))

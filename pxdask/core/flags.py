@@ -20,6 +20,8 @@ class Flag(IntFlag):
     """The bin has no posterior: no usable band, or no model of positive amplitude."""
     FEW_MODELS = 32
     """So few models make up the bin's posterior that its quantiles are too close together."""
+    MASKED = 64
+    """The pixel is a neighbour's or a foreground star's, and not in the region."""
 
 
 def flag_attrs() -> dict[str, object]:

@@ -114,7 +114,12 @@ RAW = Schema(
     1,
     {
         "image": Var(("y", "x"), "float32", "", "image in the unit that attrs['bunit'] names"),
-        "uncertainty": Var(("y", "x"), "float32", "", "uncertainty of the kind in attrs"),
+        "uncertainty": Var(
+            ("y", "x"), "float32", "", "uncertainty of the kind in attrs", required=False
+        ),
+        "exposure": Var(("y", "x"), "float32", "s", "exposure time", required=False),
+        "calibration": Var(("y", "x"), "float64", "", "image's unit per DN", required=False),
+        "sky": Var(("y", "x"), "float64", "", "sky that was subtracted [DN]", required=False),
         "psf": Var(("psf_y", "psf_x"), "float64", "", "PSF or kernel", required=False),
     },
 )
@@ -128,6 +133,12 @@ IMAGE = Schema(
         "flags": Var(("band", "y", "x"), "uint16", "", "quality flags"),
         "psf_fwhm": Var(("band",), "float64", "arcsec", "PSF width after matching"),
         "noise_area": Var(("band",), "float64", "pix", "pixels over which noise is correlated"),
+        "background": Var(
+            ("band",), "float64", "uJy", "median sky of a delivered pixel", required=False
+        ),
+        "background_rms": Var(
+            ("band",), "float64", "uJy", "its scatter in delivered pixels", required=False
+        ),
         "region": Var(("y", "x"), "bool", "", "pixels of the galaxy", required=False),
     },
 )
@@ -247,6 +258,35 @@ MAPS = Schema(
     {**_QUANTILE},
     each=Var(("quantile", "y", "x"), "float32", "", "posterior quantiles of a property"),
 )
+PHOTOMETRY = Schema(
+    "photometry",
+    1,
+    {
+        **_BAND,
+        "aperture": Var(("aperture",), "str", "", "name of the aperture"),
+        "radius": Var(("aperture",), "float64", "arcsec", "semi-major axis", required=False),
+        "flux": Var(("aperture", "band"), "float64", "uJy", "flux density in the aperture"),
+        "flux_err": Var(("aperture", "band"), "float64", "uJy", "1-sigma uncertainty of flux"),
+        "area": Var(("aperture",), "float64", "pix", "area of the aperture"),
+        "covered": Var(("aperture", "band"), "float64", "", "part of the area with good pixels"),
+        "flags": Var(("aperture", "band"), "uint16", "", "quality flags"),
+    },
+)
+PROFILE = Schema(
+    "profile",
+    1,
+    {
+        **_BAND,
+        "radius": Var(("ring",), "float64", "arcsec", "semi-major axis, mean of the pixels"),
+        "brightness": Var(("ring", "band"), "float64", "uJy arcsec-2", "mean surface brightness"),
+        "brightness_err": Var(
+            ("ring", "band"), "float64", "uJy arcsec-2", "1-sigma uncertainty of brightness"
+        ),
+        "snr": Var(("ring", "band"), "float64", "", "signal-to-noise ratio of the ring"),
+        "pixel_snr": Var(("ring", "band"), "float64", "", "median over single pixels"),
+        "n_pix": Var(("ring", "band"), "int32", "", "good pixels in the ring"),
+    },
+)
 SCHEMAS = {
     schema.tag: schema
     for schema in (
@@ -260,6 +300,8 @@ SCHEMAS = {
         SPECTRA,
         FIT,
         MAPS,
+        PHOTOMETRY,
+        PROFILE,
     )
 }
 """Every schema by its tag."""

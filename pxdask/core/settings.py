@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import math
+from typing import TYPE_CHECKING, Annotated, Any
 
 from astropy.units import Quantity, Unit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pxdask.core.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TEXT = ""
 """Unit of settings that are names, paths, switches or pure numbers."""
@@ -30,8 +36,55 @@ def in_unit(unit: str) -> BeforeValidator:
     return BeforeValidator(convert)
 
 
+def in_unit_or_column(unit: str) -> BeforeValidator:
+    """Accept what `in_unit` does, and the name of a catalogue column that holds it."""
+
+    def convert(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return float(Quantity(value).to_value(Unit(unit)))
+        except (TypeError, ValueError) as error:
+            if value.isidentifier():
+                return value
+            raise ValueError(f"{value!r} is neither a quantity in {unit} nor a column") from error
+
+    return BeforeValidator(convert)
+
+
 Arcsec = Annotated[float, in_unit("arcsec")]
 """An angle in seconds of arc."""
+
+ArcsecOrColumn = Annotated[float | str, in_unit_or_column("arcsec")]
+"""An angle in seconds of arc, or the catalogue column that holds it for each galaxy."""
+
+DegreesOrColumn = Annotated[float | str, in_unit_or_column("deg")]
+"""An angle in degrees, or the catalogue column that holds it for each galaxy."""
+
+NumberOrColumn = Annotated[float | str, in_unit_or_column("")]
+"""A pure number, or the catalogue column that holds it for each galaxy."""
+
+
+def value_of(setting_value: float | str, galaxy: Mapping[str, object]) -> float:
+    """Return a setting's number, taken from the catalogue row where it names a column.
+
+    Raises
+    ------
+    DataError
+        If the row has no such column or no finite number in it.
+    """
+    if not isinstance(setting_value, str):
+        return float(setting_value)
+    try:
+        number = float(str(galaxy[setting_value]))
+    except (KeyError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"galaxy {galaxy.get('id')!r}: column {setting_value!r} holds "
+            f"{galaxy.get(setting_value)!r}, not a number"
+        )
+    return number
 
 
 class Settings(BaseModel):

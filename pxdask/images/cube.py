@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from pxdask.core.errors import DataError
+from pxdask.core.flags import Flag, flag_attrs
+from pxdask.core.provenance import content_key
 from pxdask.core.schema import IMAGE, Schema
-from pxdask.images.grid import Grid, position
-from pxdask.images.region import galaxy_region
+from pxdask.images.choice import find_region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +30,16 @@ class CubeStage:
         Only ``region`` is used.
     bands : tuple of str
         Names, in the order of the cube.
+    stars : tuple of (float, float, float)
+        ra, dec, ICRS [deg], and radius [arcsec] of what is masked; see `star_mask`.
     """
 
     config: ImageConfig
     bands: tuple[str, ...]
+    stars: tuple[tuple[float, float, float], ...] = ()
 
     name: ClassVar[str] = "cube"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     output: ClassVar[Schema] = IMAGE
 
     @property
@@ -45,7 +49,12 @@ class CubeStage:
 
     def settings(self) -> dict[str, Any]:
         """Return what the output depends on, as JSON values."""
-        return {"bands": list(self.bands), "region": self.config.region.model_dump(mode="json")}
+        return {
+            "bands": list(self.bands),
+            # What the path leads to counts, not the path.
+            "region": self.config.region.model_dump(mode="json", exclude={"stars"}),
+            "stars": content_key([list(star) for star in self.stars]),
+        }
 
     def run(self, galaxy: Mapping[str, object], **images: xr.Dataset) -> xr.Dataset:
         """Return the cube of a galaxy.
@@ -60,12 +69,13 @@ class CubeStage:
         Returns
         -------
         cube : xarray.Dataset
-            Schema image/1 with all bands and ``region``.
+            Schema image/1 with all bands and ``region``; masked pixels are flagged. attrs
+            tell the region's kind, and its geometry where it has one; see `find_region`.
 
         Raises
         ------
         DataError
-            If a band is missing, grids differ, or the galaxy is not detected.
+            If a band is missing, grids differ, or there is no region; see `find_region`.
         """
         name = galaxy.get("id")
         found = {
@@ -94,34 +104,15 @@ class CubeStage:
         return IMAGE.validate(self._with_region(cube, galaxy))
 
     def _with_region(self, cube: xr.Dataset, galaxy: Mapping[str, object]) -> xr.Dataset:
-        """Return the cube with its region."""
-        region = self.config.region
-        names = region.bands or self.bands
-        used = [self.bands.index(band) for band in names]
-        grid = Grid(cube.attrs["wcs"], (cube.sizes["y"], cube.sizes["x"]))
-        x, y = position(grid.to_wcs(), ra=_degrees(galaxy, "ra"), dec=_degrees(galaxy, "dec"))
+        """Return the cube with its region, and with flags on what is masked."""
         try:
-            pixels = galaxy_region(
-                cube["flux"].values[used],
-                cube["flux_err"].values[used],
-                x=x,
-                y=y,
-                psf_fwhm=cube["psf_fwhm"].values[used] / grid.pixel_scale,
-                noise_area=cube["noise_area"].values[used],
-                threshold=region.threshold,
-                min_area=region.min_area,
-                deblend_contrast=region.deblend_contrast,
-                names=names,
-            )
+            found = find_region(cube, galaxy, config=self.config.region, stars=self.stars)
         except DataError as error:
-            raise DataError(f"galaxy {galaxy.get('id')!r}: {error}") from error
-        return cube.assign(region=(("y", "x"), pixels, IMAGE.attrs("region")))
-
-
-def _degrees(galaxy: Mapping[str, object], name: str) -> float:
-    """Return a coordinate of the catalogue row [deg]."""
-    value = galaxy.get(name)
-    try:
-        return float(str(value))
-    except ValueError as error:
-        raise DataError(f"galaxy {galaxy.get('id')!r}: {name} is {value!r}, not degrees") from error
+            where, message = f"galaxy {galaxy.get('id')!r}: ", str(error)
+            raise DataError(message if message.startswith(where) else where + message) from error
+        masked = np.where(found.masked, int(Flag.MASKED), 0).astype(np.uint16)
+        text = {**cube["flags"].attrs, **flag_attrs()}
+        return cube.assign(
+            flags=(("band", "y", "x"), cube["flags"].values | masked, text),
+            region=(("y", "x"), found.pixels, IMAGE.attrs("region")),
+        ).assign_attrs(found.geometry)

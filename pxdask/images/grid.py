@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, NoConvergence
 from astropy.wcs.utils import pixel_to_pixel, pixel_to_skycoord, skycoord_to_pixel
+from scipy.interpolate import RectBivariateSpline
 
 from pxdask.core.errors import DataError
 
@@ -25,6 +27,12 @@ ARCSEC_PER_RADIAN = 206264.80624709636
 
 SCALE_TOLERANCE = 1e-6
 """Relative difference between pixel scales below which they count as equal."""
+
+CORNER_TOLERANCE = 1e-7
+"""Error of interpolated positions, at its largest between the points they rest on [pix]."""
+
+_STEPS = (32, 8)
+"""Pixels between the points that positions are interpolated from, tried in turn."""
 
 
 class ImageExtent(Protocol):
@@ -68,7 +76,7 @@ class Grid:
     @property
     def pixel_area(self) -> float:
         """Solid angle of the central pixel [arcsec2]."""
-        return pixel_area(self.to_wcs(), x=(self.shape[1] - 1) / 2, y=(self.shape[0] - 1) / 2)
+        return _central_area(self)
 
     @property
     def pixel_scale(self) -> float:
@@ -76,8 +84,26 @@ class Grid:
         return float(np.sqrt(self.pixel_area))
 
 
+@lru_cache(maxsize=1024)
+def _central_area(grid: Grid) -> float:
+    """Return the solid angle of a grid's central pixel [arcsec2]; asked six times a band."""
+    ny, nx = grid.shape
+    return pixel_area(grid.to_wcs(), x=(nx - 1) / 2, y=(ny - 1) / 2)
+
+
 def parse_wcs(cards: str) -> WCS:
-    """Return the coordinates in canonical FITS cards, which need no repair."""
+    """Return the coordinates in canonical FITS cards, which need no repair.
+
+    Cards are parsed once. What is returned is the caller's own copy: objects of wcslib must not
+    be shared by threads. (Parsing takes 0.6 ms, copying 0.02 ms, and each band asks some 15
+    times.)
+    """
+    return _parsed(cards).deepcopy()
+
+
+@lru_cache(maxsize=256)
+def _parsed(cards: str) -> WCS:
+    """Return the coordinates in cards; shared, so only ever copied."""
     return WCS(cards, fix=False)
 
 
@@ -105,12 +131,19 @@ def pixel_area(wcs: WCS, *, x: float, y: float) -> float:
 
 
 def common_grid(
-    headers: Sequence[ImageExtent], *, ra: float, dec: float, stamp_size: float | None = None
+    headers: Sequence[ImageExtent],
+    *,
+    ra: float,
+    dec: float,
+    stamp_size: float | None = None,
+    pixel_scale: float | None = None,
 ) -> Grid:
     """Return the grid that all bands of a galaxy are brought to.
 
-    It is the pixel grid of the image with the largest pixels (of equals, the first), so that
-    one image is never resampled and no other is asked for detail it has not.
+    By default it is the pixel grid of the image with the largest pixels (of equals, the first),
+    so that one image is never resampled and no other is asked for detail it has not. With a
+    pixel scale it is a gnomonic projection about the galaxy, north up and east to the left;
+    pixels smaller than an image's own make its noise correlated, which `to_grid` accounts for.
 
     Parameters
     ----------
@@ -120,7 +153,10 @@ def common_grid(
         The galaxy, ICRS [deg].
     stamp_size : float, optional
         Side of the square stamp [arcsec], rounded to whole pixels; the stamp may reach over
-        the image's edge. Default: the whole image.
+        the image's edge. Default: the whole image; with a pixel scale, a square about the
+        galaxy as wide as the longer side of the image with the largest pixels.
+    pixel_scale : float, optional
+        Side of the grid's pixels [arcsec].
 
     Returns
     -------
@@ -137,6 +173,9 @@ def common_grid(
     )
     header = headers[coarsest]
     x, y = _require_inside(header, ra=ra, dec=dec)
+    if pixel_scale is not None:
+        side = stamp_size if stamp_size is not None else max(header.shape) * scales[coarsest]
+        return gnomonic_grid(ra=ra, dec=dec, pixel_scale=pixel_scale, size=side)
     if stamp_size is None:
         return Grid(header.wcs, header.shape)
     wcs = parse_wcs(header.wcs)
@@ -144,6 +183,26 @@ def common_grid(
     n_pix = max(1, round(stamp_size / scale))
     start_x, start_y = (round(centre - (n_pix - 1) / 2) for centre in (x, y))
     return Grid(wcs_cards(shifted_wcs(wcs, x=start_x, y=start_y)), (n_pix, n_pix))
+
+
+def gnomonic_grid(*, ra: float, dec: float, pixel_scale: float, size: float) -> Grid:
+    """Return a square gnomonic grid about a position, ICRS [deg], north up, east to the left.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Middle of the grid.
+    pixel_scale, size : float
+        Sides of a pixel and of the grid, which is rounded to whole pixels [arcsec].
+    """
+    n_pix = max(1, round(size / pixel_scale))
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [(n_pix + 1) / 2] * 2
+    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
+    return Grid(wcs_cards(wcs), (n_pix, n_pix))
 
 
 def covers(header: ImageExtent, ra: float, dec: float) -> bool:
@@ -191,6 +250,55 @@ def outline(grid: Grid, wcs: WCS) -> tuple[NDArray[np.float64], NDArray[np.float
     x = np.concatenate([across, across, np.full(17, -0.5), np.full(17, nx - 0.5)])
     y = np.concatenate([np.full(17, -0.5), np.full(17, ny - 0.5), up, up])
     on_x, on_y = pixel_to_pixel(grid.to_wcs(), wcs, x, y)
+    return np.asarray(on_x, dtype=np.float64), np.asarray(on_y, dtype=np.float64)
+
+
+def corner_positions(
+    wcs: WCS, other: WCS, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the corners of an image's pixels fall on another image.
+
+    Parameters
+    ----------
+    wcs, other : astropy.wcs.WCS
+        From where to where.
+    shape : tuple of int
+        (ny, nx) of the image.
+
+    Returns
+    -------
+    x, y : (ny + 1, nx + 1) float64
+        Zero-based, on the other image [pix]; not finite where there is no such place.
+
+    Notes
+    -----
+    Projections and distortions are smooth over a few pixels: positions are interpolated by
+    cubic splines from every 32nd corner, or every 8th, if in the middle of each cell they
+    agree with those computed to 1e-7 pixels; else all are computed.
+    """
+    y, x = (np.arange(n + 1) - 0.5 for n in shape)
+    for step in _STEPS:
+        if min(shape) < 4 * step:
+            continue
+        at_y, at_x = (np.linspace(-0.5, n - 0.5, -(-n // step) + 1) for n in shape)
+        knots = _placed(wcs, other, at_x, at_y)
+        mid_x, mid_y = (0.5 * (a[1:] + a[:-1]) for a in (at_x, at_y))
+        true = _placed(wcs, other, mid_x, mid_y)
+        if not all(np.all(np.isfinite(a)) for a in (*knots, *true)):
+            break
+        splines = [RectBivariateSpline(at_y, at_x, a) for a in knots]
+        found = [spline(mid_y, mid_x) for spline in splines]
+        if all(np.max(np.abs(a - b)) < CORNER_TOLERANCE for a, b in zip(found, true, strict=True)):
+            return splines[0](y, x), splines[1](y, x)
+    return _placed(wcs, other, x, y)
+
+
+def _placed(
+    wcs: WCS, other: WCS, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the points of a lattice fall on another image, each (y.size, x.size)."""
+    across, up = np.meshgrid(x, y)
+    on_x, on_y = pixel_to_pixel(wcs, other, across, up)
     return np.asarray(on_x, dtype=np.float64), np.asarray(on_y, dtype=np.float64)
 
 

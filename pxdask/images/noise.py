@@ -12,9 +12,10 @@ Three quantities describe the noise of a processed image.
   three JADES stamps matched to F444W the sky scatters by 1.0 to 1.9 times the marginal errors
   at 0.9 to 2.1 um, and by 2.3 to 6 times at 2.5 to 4.1 um.)
 
-A sum over ``n`` neighbouring pixels has variance ``sum(sigma^2) A n / (n + A - 1)``: exact for one
-pixel and for very many; for squares in between it is up to about 10 % high in sigma for
-Gaussian kernels.
+A sum over ``n`` neighbouring pixels has variance ``sum(sigma^2) g(sqrt n)^2``, with ``g`` the sum
+of the noise's autocorrelation along one axis, taken to be Gaussian, weighted by how often each
+distance occurs in a square (`aperture_growth`): one for one pixel, ``A`` for very many. For squares
+and Gaussian kernels it is right to 0.2 % in sigma; regions that are not compact scatter less.
 
 A coarse pixel of weights ``w`` over fine pixels (fractions of each fine pixel's flux) has marginal
 variance ``e . e`` for unit white noise, where ``e`` is ``w`` convolved with the kernel. This is
@@ -29,7 +30,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.signal import correlate, fftconvolve
+
+from pxdask.kernels.noise import aperture_growth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,17 +98,18 @@ def convolve(image: NoisyImage, kernel: NDArray[np.float64]) -> NoisyImage:
     good = image.good
     flux = np.where(good, image.flux, 0.0)
     variance = np.where(good, image.variance, 0.0)
-    coverage = _same(good.astype(np.float64), kernel)
+    coverage, smooth, white = _same((good.astype(np.float64), flux, variance), kernel)
+    (marginal,) = _same((variance,), kernel**2)
     enough = coverage >= MIN_COVERAGE
     weight = np.where(enough, coverage, 1.0)
-    marginal = np.maximum(_same(variance, kernel**2), 0.0) / weight**2
-    white = np.maximum(_same(variance, kernel), 0.0) / weight
+    marginal = np.maximum(marginal, 0.0) / weight**2
+    white = np.maximum(white, 0.0) / weight
     seen = enough & (coverage >= FULL_COVERAGE) & (marginal > 0)
     if not np.any(seen):
         seen = enough & (marginal > 0)
     area = float(np.median(white[seen] / marginal[seen])) if np.any(seen) else 1.0
     return NoisyImage(
-        flux=np.where(enough, _same(flux, kernel) / weight, np.nan),
+        flux=np.where(enough, smooth / weight, np.nan),
         variance=np.where(enough & (marginal > 0), marginal, np.nan),
         coverage=np.where(enough, np.clip(coverage, 0.0, 1.0), 0.0),
         noise_area=max(1.0, area),
@@ -121,9 +126,8 @@ def aperture_variance(variance: NDArray[np.float64], *, noise_area: float) -> ND
     noise_area : float
         Pixels over which the noise is correlated [pix].
     """
-    n_pix = variance.shape[-1]
-    grown = np.sum(variance, axis=-1) * noise_area * n_pix / (n_pix + noise_area - 1)
-    return np.asarray(grown, dtype=np.float64)
+    growth = aperture_growth(variance.shape[-1], noise_area)
+    return np.asarray(np.sum(variance, axis=-1) * growth, dtype=np.float64)
 
 
 def response_variance(
@@ -141,8 +145,9 @@ def response_variance(
         d(x, y) of the old pixels by d(x, y) of the new.
     phases : (n, 2) float64
         Centres of new pixels on the old, x, y; their average is returned.
-    method : {"exact", "adaptive"}
-        New pixels are areas on the old ones, or sums weighted by a Hann window.
+    method : {"exact", "adaptive", "interpolation"}
+        New pixels are areas on the old ones, sums weighted by a Hann window, or their area
+        times the linear interpolation at their centres.
     kernel : (m, m) float64 or None
         What the white noise was convolved with before.
 
@@ -152,7 +157,9 @@ def response_variance(
         Of flux per pixel, so the new pixel's area in old pixels where there is no kernel and
         new pixels are large.
     """
-    weigh = _area_weights if method == "exact" else _hann_weights
+    weigh = {"exact": _area_weights, "adaptive": _hann_weights, "interpolation": _linear_weights}[
+        method
+    ]
     weights = [weigh(jacobian, phase - np.floor(phase)) for phase in phases]
     lags = np.mean([correlate(w, w, mode="full", method="direct") for w in weights], axis=0)
     if kernel is None:
@@ -161,12 +168,26 @@ def response_variance(
     return float(np.sum(_central(lags, own.shape) * _central(own, lags.shape)))
 
 
-def _same(image: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the convolution on the pixels of the image, which may be the smaller of the two."""
-    ny, nx = image.shape
+def _same(
+    images: tuple[NDArray[np.float64], ...], kernel: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Return the convolutions on the pixels of the images, which may be smaller than the kernel.
+
+    In float64: rounding spreads over the whole image at the level of the brightest pixel, in
+    float32 about 1e-7 of it, which is as much as the sky's noise beside a saturated star; and
+    variances in float32 may be denormal. The kernel is transformed once for all images.
+    """
+    ny, nx = images[0].shape
+    size = [
+        next_fast_len(n + side - 1, real=True)
+        for n, side in zip((ny, nx), kernel.shape, strict=True)
+    ]
     top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
-    full = fftconvolve(image, kernel, mode="full")
-    return np.asarray(full[top : top + ny, left : left + nx], dtype=np.float64)
+    response = rfft2(kernel, s=size)
+    return [
+        irfft2(rfft2(image, s=size) * response, s=size)[top : top + ny, left : left + nx]
+        for image in images
+    ]
 
 
 def _central(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -205,6 +226,14 @@ def _hann_weights(jacobian: NDArray[np.float64], phase: NDArray[np.float64]) -> 
     weights = np.where(inside, np.prod(0.5 + 0.5 * np.cos(np.pi * u), axis=0), 0.0)
     weights *= abs(np.linalg.det(jacobian)) / weights.sum()
     return np.asarray(weights.reshape(x.shape), dtype=np.float64)
+
+
+def _linear_weights(
+    jacobian: NDArray[np.float64], phase: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the weights of the 3 x 3 old pixels around under linear interpolation."""
+    x, y = (np.array([0.0, 1.0 - part, part]) for part in phase)
+    return np.asarray(np.outer(y, x) * abs(np.linalg.det(jacobian)), dtype=np.float64)
 
 
 def _radius(jacobian: NDArray[np.float64], half: float) -> int:

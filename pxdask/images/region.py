@@ -7,8 +7,8 @@ root square sum 6).
 
 Matched noise comes in bumps as large as the noise area A, which a threshold meant for single
 pixels and a least area of fewer than A pixels would take for sources. So errors are raised for
-detection by ``sqrt(A n / (n + A - 1))``, n the least area: a source of n pixels at the threshold
-is then as significant as it would be in white noise.
+detection by the growth of `pxdask.kernels.noise` for the least area n: a source of n pixels at
+the threshold is then as significant as it would be in white noise.
 
 Images are expected sky-subtracted. Only where the median of the stamp's border is itself above
 the threshold (which would make the whole stamp one source) is that median taken off, for
@@ -18,6 +18,7 @@ detection alone, and a warning logged; fluxes are never changed.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ import sep
 from scipy.ndimage import label
 
 from pxdask.core.errors import DataError
+from pxdask.kernels.noise import aperture_growth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,26 @@ _PIXEL_STACK = 300_000
 """Pixels above threshold that sep holds by default."""
 
 
-def galaxy_region(
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """What each band gives to the galaxy and to others.
+
+    Attributes
+    ----------
+    own : (n_band, ny, nx) bool
+        The galaxy's segment; empty in bands in which it is not found.
+    others : (n_band, ny, nx) bool
+        All other segments.
+    limit : (n_band, ny, nx) float64
+        Flux at which sources end [uJy]; NaN where the error is missing.
+    """
+
+    own: NDArray[np.bool_]
+    others: NDArray[np.bool_]
+    limit: NDArray[np.float64]
+
+
+def galaxy_segments(
     flux: NDArray[np.floating],
     flux_err: NDArray[np.floating],
     *,
@@ -58,11 +79,12 @@ def galaxy_region(
     min_area: int,
     deblend_contrast: float,
     names: Sequence[str],
-) -> NDArray[np.bool_]:
-    """Return the pixels of the galaxy at a position.
+    must_find: bool = True,
+) -> Segments:
+    """Return the pixels of the galaxy at a position, and of its neighbours, in each band.
 
-    In each band the segment under the position is taken, or the nearest within two PSF widths;
-    the union over bands is cut to the connected part (diagonals count) at the position.
+    In each band the segment under the position is the galaxy, or the nearest within two PSF
+    widths.
 
     Parameters
     ----------
@@ -82,22 +104,20 @@ def galaxy_region(
         Flux fraction that makes a peak a source of its own; 1 for no deblending.
     names : sequence of str
         The bands, for messages.
-
-    Returns
-    -------
-    region : (ny, nx) bool
+    must_find : bool
+        Whether a galaxy that no band shows is an error.
 
     Raises
     ------
     DataError
-        If the galaxy is found in no band.
+        If the position is outside, or the galaxy is found in no band though it must be.
     """
     ny, nx = flux.shape[1:]
     if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
         raise DataError(f"its position, pixel x = {x:.1f}, y = {y:.1f}, is outside {nx} x {ny}")
-    growth = np.sqrt(noise_area * min_area / (min_area + noise_area - 1))
+    growth = np.sqrt(aperture_growth(min_area, noise_area))
     detection_err = flux_err * growth[:, None, None]
-    union = np.zeros((ny, nx), dtype=bool)
+    own, others = np.zeros((2, *flux.shape), dtype=bool)
     for band, name in enumerate(names):
         segments = segmentation(
             flux[band],
@@ -108,13 +128,46 @@ def galaxy_region(
             name=name,
         )
         reach = np.nanmax([MIN_SEARCH_PIX, SEARCH_WIDTHS * psf_fwhm[band]])
-        if (number := _nearest(segments, x=x, y=y, reach=float(reach))) is not None:
-            union |= segments == number
-    if not np.any(union):
+        number = _nearest(segments, x=x, y=y, reach=float(reach))
+        own[band] = (segments == number) & (segments > 0)
+        others[band] = (segments > 0) & ~own[band]
+    if must_find and not np.any(own):
         raise DataError(_undetected(flux, detection_err, threshold, min_area, names))
-    parts, _ = label(union, structure=np.ones((3, 3)))
+    return Segments(own, others, threshold * detection_err.astype(np.float64))
+
+
+def merged_region(
+    own: NDArray[np.bool_],
+    *,
+    neighbours: NDArray[np.bool_],
+    stars: NDArray[np.bool_],
+    x: float,
+    y: float,
+) -> NDArray[np.bool_]:
+    """Return the union of a galaxy's segments (n_band, ny, nx), less what is masked (ny, nx).
+
+    It is cut to the connected part (diagonals count) at the position: what neighbours separate
+    from the galaxy are their fringes, but what a foreground star separates stays part of it.
+
+    Raises
+    ------
+    DataError
+        If all of it is masked.
+    """
+    parts, _ = label(own.any(axis=0) & ~neighbours, structure=np.ones((3, 3)))
     nearest = _nearest(parts, x=x, y=y, reach=np.inf)
-    return np.asarray(parts == nearest)
+    return require_pixels((parts == nearest) & (parts > 0) & ~stars, masked=neighbours | stars)
+
+
+def require_pixels(region: NDArray[np.bool_], *, masked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a region that has pixels, or raise `DataError`."""
+    if not np.any(region):
+        raise DataError(
+            f"its region has no pixel: {int(masked.sum())} of the stamp's {masked.size} are masked "
+            "as neighbours or stars; look at the star table's positions and radii and at the "
+            "geometry in images.region"
+        )
+    return np.asarray(region)
 
 
 def segmentation(
@@ -133,7 +186,7 @@ def segmentation(
     flux, flux_err : (ny, nx) array
         NaN pixels belong to no source [uJy].
     threshold, min_area, deblend_contrast
-        As for `galaxy_region`.
+        As for `galaxy_segments`.
     name : str
         The band, for messages.
 
@@ -142,8 +195,8 @@ def segmentation(
     DataError
         If sep gives up.
     """
-    good = np.isfinite(flux) & np.isfinite(flux_err)
-    # Native byte order and contiguous rows are all that sep takes.
+    # Native byte order and contiguous rows are all that sep takes, of masks too.
+    good = np.ascontiguousarray(np.isfinite(flux) & np.isfinite(flux_err))
     values = np.ascontiguousarray(np.where(good, flux, 0.0), dtype=np.float64)
     error = np.ascontiguousarray(np.where(good, flux_err, 1.0), dtype=np.float64)
     sky = _border_level(values, error, good=good, threshold=threshold, name=name)

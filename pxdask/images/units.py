@@ -34,6 +34,7 @@ def microjansky_factor(
     zero_point: float | None = None,
     pixel_area: float,
     pivot: float,
+    beam_area: float | None = None,
 ) -> float:
     """Return what a pixel value of 1 is worth [uJy per pixel]; the same holds for its error.
 
@@ -48,6 +49,8 @@ def microjansky_factor(
         Solid angle of a pixel, used for surface brightness [arcsec2].
     pivot : float
         Pivot wavelength, used for flux densities per wavelength [Angstrom].
+    beam_area : float, optional
+        Solid angle of the beam, used for units per beam [arcsec2].
 
     Returns
     -------
@@ -79,6 +82,12 @@ def microjansky_factor(
     ):
         if parsed.is_equivalent(reference):
             return float(parsed.to(reference) * worth)
+    if parsed.is_equivalent(u.uJy / u.beam):
+        if beam_area is None:
+            raise ConfigError(
+                f"unit {unit!r}: the beam's solid angle is known for survey spire only"
+            )
+        return float(parsed.to(u.uJy / u.beam) * pixel_area / beam_area)
     raise ConfigError(
         f"unit {unit!r} is not one of brightness; wanted such as {_EXAMPLES}, or a zero_point"
     )

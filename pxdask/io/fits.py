@@ -1,8 +1,8 @@
 """FITS images: headers without pixels, cutouts without whole mosaics, atomic writing.
 
-Images may be plain, gzipped or tile-compressed (``.fits``, ``.fits.gz``, ``.fits.fz``), of any
-BITPIX, scaled (BSCALE, BZERO, BLANK) or not. What leaves this module is native float32, or
-float64 for kernels.
+Images may be plain, compressed as a whole or by tiles (``.fits``, ``.fits.gz``, ``.fits.bz2``,
+``.fits.fz``), of any BITPIX, scaled (BSCALE, BZERO, BLANK) or not. What leaves this module is
+native float32, or float64 for kernels.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
-import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +22,17 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from pxdask.core.errors import DataError, StoreError
 from pxdask.core.files import replacing
+from pxdask.io.packed import content_size, expanded, is_gzip
+from pxdask.io.tiles import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pxdask.io.tiles import Tile
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_BLOCK = 1 << 20
-_GZIP_LEEWAY = 1 << 22
-"""Bytes that may follow an HDU for a gzip file's stated size to be trusted unread."""
+
 _MATRIX_TOLERANCE = 1e-4
 """Difference between PC and CD, as a fraction of a pixel's step, that is worth a warning."""
 
@@ -56,6 +55,8 @@ class ImageHeader:
         The header's BUNIT.
     note : str
         What is odd about the header and how it was read; empty if nothing is.
+    keywords : mapping
+        Further keywords that were asked for and are there: numbers and text.
     """
 
     path: str
@@ -64,9 +65,12 @@ class ImageHeader:
     shape: tuple[int, int]
     bunit: str | None = None
     note: str = ""
+    keywords: Mapping[str, float | str] = field(default_factory=dict)
 
 
-def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
+def read_header(
+    path: str | Path, hdu: int | str = 0, *, keywords: Sequence[str] = ()
+) -> ImageHeader:
     """Return the header of one image; no pixel is read.
 
     Parameters
@@ -76,6 +80,9 @@ def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
     hdu : int or str
         Number or name of the HDU. Where it is 0 and the primary HDU holds no pixels, the
         first HDU that does is taken.
+    keywords : sequence of str
+        What else to read: from the image's HDU or, where that has not the keyword, from the
+        primary.
 
     Returns
     -------
@@ -94,11 +101,12 @@ def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
     A header with both PC and CD matrices is read as astropy reads it: PC (with CDELT) wins.
     The header's note says so where the two disagree.
     """
-    with _opened(path) as hdus:
-        index = _image_index(hdus, hdu, path)
-        header = hdus[index].header.copy()
+    with _opened(path) as tile:
+        index = _image_index(tile.hdus, hdu, path)
+        header = tile.hdus[index].header.copy()
         _require_plane(header, index, path)
-    _require_whole(path, index)
+        found = _keywords((header, tile.hdus[0].header), keywords)
+        _require_whole(tile, index, path)
     unit = str(header.get("BUNIT", "")).strip()
     return ImageHeader(
         path=str(path),
@@ -107,7 +115,18 @@ def read_header(path: str | Path, hdu: int | str = 0) -> ImageHeader:
         shape=(int(header["NAXIS2"]), int(header["NAXIS1"])),
         bunit=unit or None,
         note=_note_of_two_matrices(header),
+        keywords=found,
     )
+
+
+def _keywords(headers: Sequence[fits.Header], names: Sequence[str]) -> dict[str, float | str]:
+    """Return the values of keywords, each from the first header that has it."""
+    found: dict[str, float | str] = {}
+    for name in names:
+        value = next((header[name] for header in headers if name in header), None)
+        if isinstance(value, bool | int | float | str):
+            found[name] = value
+    return found
 
 
 def read_cutout(
@@ -183,13 +202,28 @@ def write_image(path: str | Path, data: NDArray[Any], header: Mapping[str, Any])
 
 
 @contextmanager
-def _opened(path: str | Path, *, raw_tables: bool = False) -> Iterator[fits.HDUList]:
-    """Give the HDUs of a file; ``raw_tables`` leaves tile-compressed images as tables."""
+def opened_hdus(path: str | Path) -> Iterator[fits.HDUList]:
+    """Give the HDUs of a file, to read pixels and tables from.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not FITS or cut short.
+    StoreError
+        If the file system fails.
+    """
+    with _opened(path) as tile:
+        yield tile.pixels
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Tile]:
+    """Give the open file, with errors as `opened_hdus` raises them."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)  # cut files: we check ourselves
-            with fits.open(path, disable_image_compression=raw_tables) as hdus:
-                yield hdus
+            with opened(path) as tile:
+                yield tile
     except FileNotFoundError as error:
         raise DataError(f"no such file: {path}") from error
     except EOFError as error:
@@ -197,9 +231,9 @@ def _opened(path: str | Path, *, raw_tables: bool = False) -> Iterator[fits.HDUL
     except OSError as error:
         if error.errno is not None:
             raise StoreError(f"cannot read {path}: {error}") from error
-        if _is_gzip(Path(path)) and not (gunzipped := _gunzip(Path(path))).whole:
+        if is_gzip(Path(path)) and not (content := expanded(Path(path))).whole:
             raise DataError(
-                f"{path} is truncated: its gzip stream breaks off after {gunzipped.n_bytes} bytes"
+                f"{path} is truncated: its gzip stream breaks off after {content.n_bytes} bytes"
             ) from error
         raise DataError(f"{path} is not a FITS file, or damaged: {error}") from error
 
@@ -232,60 +266,19 @@ def _require_plane(header: fits.Header, index: int, path: str | Path) -> None:
         raise DataError(f"HDU {index} of {path} has shape {shape}, not that of an image (ny, nx)")
 
 
-def _require_whole(path: str | Path, index: int) -> None:
-    """Raise `DataError` if the file ends before the HDU's data do."""
-    with _opened(path, raw_tables=True) as hdus:
-        hdu = hdus[index]
-        promised = int(hdu.fileinfo()["datLoc"]) + int(hdu.size)
-    found = _content_size(Path(path), at_least=promised)
+def _require_whole(tile: Tile, index: int, path: str | Path) -> None:
+    """Raise `DataError` if the file ends before the HDU's data do; asked once a tile."""
+    if index in tile.whole:
+        return
+    hdu = tile.tables[index]
+    promised = int(hdu.fileinfo()["datLoc"]) + int(hdu.size)
+    found = content_size(Path(path), at_least=promised)
     if found < promised:
         raise DataError(
             f"{path} is truncated: HDU {index} ends at byte {promised} by its header, "
             f"but the file holds {found} bytes; copy it again"
         )
-
-
-def _content_size(path: Path, *, at_least: int) -> int:
-    """Return the size of a file's content, decompressed [bytes].
-
-    The last four bytes of a gzip file state its content's size (RFC 1952): only where these
-    contradict ``at_least`` is the file decompressed, for several members may follow one
-    another and a cut file ends in anything.
-    """
-    if not _is_gzip(path):
-        return path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(-4, io.SEEK_END)
-        stated = int.from_bytes(file.read(4), "little")
-    if at_least <= stated < at_least + _GZIP_LEEWAY:
-        return stated
-    return _gunzip(path).n_bytes
-
-
-def _is_gzip(path: Path) -> bool:
-    """Return whether a file begins as gzip files do."""
-    with path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-@dataclass(frozen=True, slots=True)
-class _Gunzipped:
-    """Size of a gzip file's content, and whether it is all there."""
-
-    n_bytes: int
-    whole: bool
-
-
-def _gunzip(path: Path) -> _Gunzipped:
-    """Return what decompressing the whole file shows; nothing is kept."""
-    n_bytes = 0
-    with gzip.open(path) as stream:
-        try:
-            while block := stream.read(_BLOCK):
-                n_bytes += len(block)
-        except (EOFError, OSError, zlib.error):
-            return _Gunzipped(n_bytes, whole=False)
-    return _Gunzipped(n_bytes, whole=True)
+    tile.whole.add(index)
 
 
 def _celestial(header: fits.Header, path: str | Path) -> str:
@@ -339,13 +332,12 @@ def image_shape(path: str | Path, hdu: int | str = 0) -> tuple[int, int]:
     DataError
         If the file is absent, not FITS or cut short, or holds no two-dimensional image there.
     """
-    with _opened(path) as hdus:
-        index = _image_index(hdus, hdu, path)
-        header = hdus[index].header
+    with _opened(path) as tile:
+        index = _image_index(tile.hdus, hdu, path)
+        header = tile.hdus[index].header
         _require_plane(header, index, path)
-        shape = int(header["NAXIS2"]), int(header["NAXIS1"])
-    _require_whole(path, index)
-    return shape
+        _require_whole(tile, index, path)
+        return int(header["NAXIS2"]), int(header["NAXIS1"])
 
 
 def read_section(
@@ -361,7 +353,7 @@ def read_section(
         )
     if rows.stop <= rows.start or columns.stop <= columns.start:
         raise DataError(f"empty cutout of {path}: rows {rows}, columns {columns}")
-    with _opened(path) as hdus:
+    with opened_hdus(path) as hdus:
         section = hdus[_image_index(hdus, hdu, path)].section[rows, columns]
         return np.array(section)
 

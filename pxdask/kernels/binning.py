@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from pxdask.core.errors import ConfigError, DataError
+from pxdask.kernels.noise import growth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -53,35 +54,6 @@ class _Sums(NamedTuple):
     flux: NDArray[np.float64]  # (n_band,)
     var: NDArray[np.float64]  # (n_band,)
     n_pix: NDArray[np.int64]  # (n_band,): usable pixels
-
-
-def noise_growth(n_pix: ArrayLike, noise_area: ArrayLike) -> NDArray[np.float64]:
-    """Return the factor by which the variance of a sum exceeds that of independent pixels.
-
-    Noise that is correlated over ``a`` pixels adds coherently inside that area: a sum over
-    n >> a pixels has ``a`` times the quadrature variance, a single pixel exactly its own.
-
-    Parameters
-    ----------
-    n_pix : array_like
-        Pixels summed.
-    noise_area : array_like
-        Pixels over which noise is correlated [pix]; below 1 and NaN count as 1.
-
-    Returns
-    -------
-    growth : float64
-        ``a n / (n + a - 1)``, broadcast; 1 where ``n_pix`` is 0 or ``noise_area`` is 1.
-
-    Notes
-    -----
-    The simplest form with both limits; for noise smoothed by a Gaussian kernel the two limits
-    are exact and the form between them is an interpolation.
-    """
-    n = np.maximum(np.asarray(n_pix, dtype=float), 1.0)
-    area = np.fmax(np.asarray(noise_area, dtype=float), 1.0)
-    growth: NDArray[np.float64] = area * n / (n + area - 1.0)
-    return growth
 
 
 def sed_similarity_bins(
@@ -126,8 +98,8 @@ def sed_similarity_bins(
     ring_width : float
         Growth of the radius at each step [pix].
     noise_area : (n_band,) array_like
-        Pixels over which noise is correlated [pix]; see `noise_growth`. 1: plain quadrature,
-        the published choice.
+        Pixels over which noise is correlated [pix]; see `pxdask.kernels.noise`. 1:
+        plain quadrature, the published choice.
     systematic_error : float
         Fraction of flux added to errors in quadrature, in the similarity test only.
     stop_at_total : bool
@@ -406,7 +378,7 @@ def _meets(demand: _Demand, sums: _Sums) -> bool:
             area, n = demand.noise_area[band], sums.n_pix[band]
             if n == 0:
                 return False
-            var = max(sums.var[band], 0.0) * area * n / (n + area - 1.0)
+            var = max(sums.var[band], 0.0) * growth(float(n), area)
             if not sums.flux[band] >= demand.min_snr[band] * np.sqrt(var):
                 return False
     return True

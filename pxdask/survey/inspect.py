@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.images import common_grid
+from pxdask.images.calibration import keyword_faults, read_keywords, with_survey_defaults
 from pxdask.io.catalog import fill_template, sky_position
 from pxdask.io.fits import image_shape, read_header
+from pxdask.io.kernels import find_kernel
+from pxdask.io.sdss import frame_planes
+from pxdask.io.stars import read_stars
 from pxdask.io.stores import checksum
 
 if TYPE_CHECKING:
@@ -28,8 +32,9 @@ logger = logging.getLogger(__name__)
 class GalaxyInputs:
     """A galaxy with its files found, opened and understood, but no pixel read.
 
-    ``bands`` have their templates filled in; ``checksums`` hold, for each band, one digest of
-    each of its files.
+    ``bands`` have their templates filled in, and what their surveys give; ``checksums`` hold,
+    for each band, one digest of each of its files; ``stars`` are ra, dec [deg] and radius
+    [arcsec] of what is masked.
     """
 
     galaxy: Mapping[str, object]
@@ -37,55 +42,82 @@ class GalaxyInputs:
     headers: Mapping[str, ImageHeader]
     grid: Grid
     checksums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stars: tuple[tuple[float, float, float], ...] = ()
 
 
 def resolved_bands(
     galaxy: Mapping[str, object], config: SurveyConfig, *, root: str
 ) -> tuple[BandConfig, ...]:
-    """Return the bands with this galaxy's paths and filters.
+    """Return the bands with this galaxy's paths and filters, and their surveys' defaults.
 
     Raises
     ------
     ConfigError
-        If a template needs a column that the galaxy does not have.
+        If a template needs a column that the galaxy does not have, or a band's survey does
+        not give what the band leaves out.
     """
-    return tuple(_resolved(band, galaxy, root) for band in config.bands)
+    bands = tuple(with_survey_defaults(_resolved(band, galaxy, root)) for band in config.bands)
+    target = next((band for band in bands if band.name == config.images.target_psf), None)
+    return tuple(_with_kernel(band, target) for band in bands)
+
+
+def _with_kernel(band: BandConfig, target: BandConfig | None) -> BandConfig:
+    """Return a band whose kernel is a file, found where the setting names a folder of them."""
+    psf = band.psf
+    if psf is None or psf.kernel is None or target is None or not Path(psf.kernel).is_dir():
+        return band
+    path = find_kernel(psf.kernel, band.filter, target.filter)
+    return band.model_copy(update={"psf": psf.model_copy(update={"kernel": str(path)})})
 
 
 def band_files(band: BandConfig) -> tuple[Path, ...]:
     """Return the files that a resolved band is made from."""
-    psf = band.psf.image or band.psf.kernel
-    paths = [band.image, band.uncertainty.path, *([psf] if psf else [])]
-    return tuple(Path(path) for path in paths)
+    paths = [
+        band.image,
+        band.uncertainty.path if band.uncertainty is not None else None,
+        band.exposure,
+        band.needed_psf.image or band.needed_psf.kernel,
+    ]
+    return tuple(Path(path) for path in dict.fromkeys(path for path in paths if path))
 
 
 def open_headers(
     galaxy: Mapping[str, object], bands: tuple[BandConfig, ...]
 ) -> tuple[dict[str, ImageHeader], list[tuple[str, str]]]:
     """Return the header of each band's image, and what is wrong, as (band, message)."""
-    headers, faults = {}, []
+    headers: dict[str, ImageHeader] = {}
+    faults: list[tuple[str, str]] = []
     ra, dec = sky_position(galaxy)
     for band in bands:
         try:
-            header = read_header(Path(band.image), band.hdu)
-            shape = image_shape(Path(band.uncertainty.path), band.uncertainty.hdu)
+            header = read_header(Path(band.image), band.hdu, keywords=read_keywords(band))
             common_grid([header], ra=ra, dec=dec)
+            found = keyword_faults(band, header.keywords) + _plane_faults(band, header)
         except (DataError, ConfigError) as error:
             faults.append((band.name, str(error)))
             continue
-        if shape != header.shape:
-            faults.append(
-                (band.name, f"{band.uncertainty.path} is {shape}, the image is {header.shape}")
-            )
-        faults += [
-            (band.name, f"no such file: {path}")
-            for path in band_files(band)[2:]
-            if not path.is_file()
-        ]
+        faults += [(band.name, message) for message in found]
         headers[band.name] = header
         if header.note:
             logger.info("%s: %s", band.image, header.note)
     return headers, faults
+
+
+def _plane_faults(band: BandConfig, header: ImageHeader) -> list[str]:
+    """Return what is wrong with the files beside the science image."""
+    given = band.uncertainty
+    planes = [(given.path, given.hdu)] if given is not None and given.path else []
+    planes += [(band.exposure, 0)] if band.exposure is not None else []
+    faults = []
+    for path, hdu in planes:
+        if (shape := image_shape(Path(path), hdu)) != header.shape:
+            faults.append(f"{path} is {shape}, the image is {header.shape}")
+    psf = band.needed_psf.image or band.needed_psf.kernel
+    if psf is not None and not Path(psf).is_file():
+        faults.append(f"no such file: {psf}")
+    if band.survey == "sdss" and given is None:
+        frame_planes(header.path, rows=slice(0, 1), columns=slice(0, 1))
+    return faults
 
 
 def stamp_grid(
@@ -93,7 +125,30 @@ def stamp_grid(
 ) -> Grid:
     """Return the grid that a galaxy's bands are brought to; see `common_grid`."""
     ra, dec = sky_position(galaxy)
-    return common_grid(list(headers.values()), ra=ra, dec=dec, stamp_size=config.images.stamp_size)
+    return common_grid(
+        list(headers.values()),
+        ra=ra,
+        dec=dec,
+        stamp_size=config.images.stamp_size,
+        pixel_scale=config.images.pixel_scale,
+    )
+
+
+def star_list(
+    galaxy: Mapping[str, object], config: SurveyConfig, *, root: str
+) -> tuple[tuple[float, float, float], ...]:
+    """Return the stars to be masked for a galaxy: ra, dec [deg], radius [arcsec].
+
+    Raises
+    ------
+    ConfigError
+        If the template of the table needs a column that the galaxy does not have.
+    DataError
+        If the table cannot be read.
+    """
+    if config.images.region.stars is None:
+        return ()
+    return read_stars(Path(root) / fill_template(config.images.region.stars, galaxy, root=root))
 
 
 def inspect_galaxy(
@@ -108,11 +163,18 @@ def inspect_galaxy(
     """
     bands = resolved_bands(galaxy, config, root=root)
     headers, faults = open_headers(galaxy, bands)
+    stars: tuple[tuple[float, float, float], ...] = ()
+    try:
+        stars = star_list(galaxy, config, root=root)
+    except (DataError, ConfigError) as error:
+        faults.append(("", str(error)))
     if faults:
-        raise DataError("; ".join(f"band {band}: {message}" for band, message in faults))
+        raise DataError(
+            "; ".join(f"band {band}: {message}" if band else message for band, message in faults)
+        )
     grid = stamp_grid(galaxy, headers, config)
     checksums = {band.name: tuple(_checksum(path) for path in band_files(band)) for band in bands}
-    return GalaxyInputs(galaxy, bands, headers, grid, checksums)
+    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars)
 
 
 def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> BandConfig:
@@ -128,10 +190,13 @@ def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> Band
         update={
             "filter": path(band.filter) if "/" in curve else curve,
             "image": path(band.image),
-            "uncertainty": band.uncertainty.model_copy(
-                update={"path": path(band.uncertainty.path)}
+            "exposure": path(band.exposure),
+            "uncertainty": band.uncertainty
+            and band.uncertainty.model_copy(
+                update={"path": path(band.uncertainty.path or None) or ""}
             ),
-            "psf": band.psf.model_copy(
+            "psf": band.psf
+            and band.psf.model_copy(
                 update={"image": path(band.psf.image), "kernel": path(band.psf.kernel)}
             ),
         }

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pxdask.binning import BinStage
+from pxdask.core.bands import BackgroundConfig
 from pxdask.core.errors import ConfigError
 from pxdask.core.provenance import content_key
 from pxdask.fitting import FitStage, MapStage
 from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
+from pxdask.images.calibration import needs_sky
+from pxdask.images.extinction import map_ebv
+from pxdask.io.catalog import sky_position
 from pxdask.io.fits import image_shape, read_kernel
-from pxdask.kernels.bandpass import pivot_wave
+from pxdask.kernels.bandpass import effective_wave, pivot_wave
 from pxdask.survey.plan import Keys, stage_key
 from pxdask.survey.products import load_curves, model_set
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from pxdask.core.config import BandConfig, SurveyConfig
+    from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.products import Products
     from pxdask.survey.stages import Stage
+
+SKY_BOXES = 2
+"""Boxes of background around the stamp that are read where the background is measured."""
 
 PRODUCTS_VERSION = 1
 """Raised whenever the same maps give different FITS or PNG files."""
@@ -62,20 +70,30 @@ class Pipeline:
         if not settings.match_psf:
             return None
         if settings.target_psf is None:
-            return Psf(fwhm=max(band.psf.fwhm or 0.0 for band in self.inputs.bands))
+            return max((_shape_psf(band.needed_psf) for band in self.inputs.bands), key=_width)
         band = self.band(settings.target_psf)
-        if band.psf.image is None:
-            return Psf(fwhm=band.psf.fwhm)
-        scale = self._pixel_scale(band.name)
-        return Psf(image=read_kernel(Path(band.psf.image)), pixel_scale=scale)
+        psf = band.needed_psf
+        if psf.image is None:
+            return _shape_psf(psf)
+        scale = psf.pixel_scale or self._pixel_scale(band.name)
+        return Psf(image=read_kernel(Path(psf.image)), pixel_scale=scale)
 
     def margin_pix(self, name: str) -> int:
-        """Return how far around the stamp a band's convolution reaches [pix]."""
-        psf = self.band(name).psf
+        """Return how far around the stamp a band's processing reaches [pix].
+
+        That is the kernel, and two boxes of sky where the background is measured.
+        """
+        band = self.band(name)
+        psf = band.needed_psf
         own = psf.image or psf.kernel
         scale = self._pixel_scale(name)
         side = max(image_shape(Path(own))) if own else 0
-        return kernel_radius(self.target(), pixel_scale=scale, kernel=side)
+        if psf.pixel_scale is not None:
+            side = math.ceil(side * psf.pixel_scale / scale)
+        settings = band.background or BackgroundConfig()
+        sky = (band.background is not None and settings.subtract) or needs_sky(band)
+        kernel = kernel_radius(self.target(), pixel_scale=scale, kernel=side)
+        return max(kernel, SKY_BOXES * settings.box if sky else 0)
 
     def image_stage(self, name: str) -> ImageStage:
         """Return the stage that processes one band.
@@ -95,6 +113,8 @@ class Pipeline:
             grid=self.inputs.grid,
             target=self.target(),
             pivot_wave=pivot_wave(curves[band.filter]),
+            effective_wave=effective_wave(curves[band.filter]),
+            ebv=self._map_ebv(),
         )
 
     def stage(self, name: str, *, first: int = 0) -> Stage:
@@ -102,7 +122,7 @@ class Pipeline:
         config = self.config
         if name == "cube":
             bands = tuple(band.name for band in self.inputs.bands)
-            return CubeStage(config.images, bands)
+            return CubeStage(config.images, bands, stars=self.inputs.stars)
         if name == "bins":
             return BinStage(config.binning)
         if name == "fit":
@@ -125,6 +145,14 @@ class Pipeline:
         maps = stage_key(self.stage("maps"), galaxy, cube, bins, fit)
         products = content_key(["products", PRODUCTS_VERSION, self.config.name, maps])
         return Keys(image, cube, bins, fit, maps, products)
+
+    def _map_ebv(self) -> float | None:
+        """Return E(B-V) from the dust map that the settings name [mag]; None where none is."""
+        settings = self.config.images.extinction
+        if settings is None or settings.dust_map is None:
+            return None
+        ra, dec = sky_position(self.inputs.galaxy)
+        return map_ebv(ra=ra, dec=dec, name=settings.dust_map)
 
     def _pixel_scale(self, name: str) -> float:
         """Return the side of a band's own pixels [arcsec]."""
@@ -149,3 +177,19 @@ class Pipeline:
             redshift=redshift,
             seed=self.config.seed,
         )
+
+
+def _shape_psf(psf: PsfConfig) -> Psf:
+    """Return a PSF that is given by its width."""
+    return Psf(
+        fwhm=psf.fwhm,
+        shape=psf.shape,
+        second_fwhm=psf.second_fwhm,
+        second_weight=psf.second_weight,
+        beta=psf.beta,
+    )
+
+
+def _width(psf: Psf) -> float:
+    """Return the full width at half maximum [arcsec]."""
+    return psf.width

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pxdask.core.errors import PxdaskError
-from pxdask.images.units import microjansky_factor
+from pxdask.core.settings import value_of
+from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
+from pxdask.images.surveys import Pixels
 from pxdask.io.catalog import rows
-from pxdask.survey.inspect import open_headers, resolved_bands, stamp_grid
+from pxdask.survey.inspect import open_headers, resolved_bands, stamp_grid, star_list
 from pxdask.survey.products import known_filters
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
 
-    from pxdask.core.config import SurveyConfig
+    from pxdask.core.config import BandConfig, SurveyConfig
+    from pxdask.io.fits import ImageHeader
 
 BYTES_PER_PIXEL = 20
 """Disk space that a run needs for each pixel of each band [byte]; images and cube, compressed,
@@ -150,13 +153,7 @@ def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: s
     for band in bands:
         if band.name in headers:
             try:
-                given = band.unit or headers[band.name].bunit
-                microjansky_factor(
-                    unit=given if band.zero_point is None else None,
-                    zero_point=band.zero_point,
-                    pixel_area=1.0,
-                    pivot=5000.0,
-                )
+                _check_flux(band, headers[band.name])
             except PxdaskError as error:
                 faults.append((band.name, f"{band.image}: {error}"))
     size = 0
@@ -166,9 +163,51 @@ def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: s
             size = BYTES_PER_PIXEL * len(bands) * grid.shape[0] * grid.shape[1]
         except PxdaskError as error:
             faults.append(("", str(error)))
+        try:
+            star_list(galaxy, config, root=root)
+        except PxdaskError as error:
+            faults.append(("", str(error)))
+        faults += [("", message) for message in _missing_columns(galaxy, config)]
     problems = [Problem(name, band, message) for band, message in faults]
     notes = [(header.path, header.note) for header in headers.values() if header.note]
     return _Seen(problems, [band.filter for band in bands], notes, size)
+
+
+def _check_flux(band: BandConfig, header: ImageHeader) -> None:
+    """Raise `ConfigError` if a count's worth cannot be told; keyword faults are told elsewhere."""
+    if keyword_faults(band, header.keywords):
+        return
+    pixels = Pixels(
+        band=survey_band(band) if band.survey is not None else band.name,
+        keywords=header.keywords,
+        pixel_area=1.0,
+        pivot=5000.0,
+        bunit=band.unit or header.bunit,
+        zero_point=band.zero_point,
+    )
+    flux_factor(band, pixels)
+
+
+def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list[str]:
+    """Return what is wrong with the catalogue columns that the image settings name."""
+    region, extinction = config.images.region, config.images.extinction
+    named = [
+        region.radius,
+        region.semi_major,
+        region.axis_ratio,
+        region.length,
+        region.width,
+        region.angle,
+    ]
+    if extinction is not None and extinction.dust_map is None:
+        named.append(extinction.column)
+    faults = []
+    for value in named:
+        try:
+            value_of(0.0 if value is None else value, galaxy)
+        except PxdaskError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _space_problems(store: Path, needed: int) -> list[Problem]:

@@ -17,10 +17,11 @@ def test_sums_by_hand():
     flags[0, 0, 0], flags[0, 0, 1], flags[0, 1, 2] = 1, 4, 2
     sums = bin_sums(flux, flux_err, bin_map, flags=flags, noise_area=(1.0, 3.0))
     # Bin 0, band 0: 1 + 2 - 8 and sqrt(9 + 16 + 1), 16 left out; band 1: three of 1 with
-    # variance 1 + 4 + 1 grown by 3 * 3 / (3 + 2). Bin 1, band 1: infinite error, nothing left.
+    # variance 1 + 4 + 1 grown by 1.62692, of three pixels at area 3: sqrt(3) erf(sqrt(pi))
+    # - 3 / (pi sqrt(3)) 0.95679 + 0.95679 / (6 sqrt(3)), squared. Bin 1, band 1: nothing left.
     np.testing.assert_allclose(sums.flux, [[-5.0, 3.0], [4.0, np.nan]], rtol=1e-15)
     np.testing.assert_allclose(
-        sums.flux_err, [[np.sqrt(26), np.sqrt(6 * 9 / 5)], [1.0, np.nan]], rtol=1e-15
+        sums.flux_err, [[np.sqrt(26), np.sqrt(6 * 1.62692)], [1.0, np.nan]], rtol=1e-5
     )
     np.testing.assert_array_equal(sums.n_usable, [[3, 3], [1, 0]])
     np.testing.assert_array_equal(sums.n_pix, [4, 1])

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from pxdask.core import config as config_module
 from pxdask.core.config import SurveyConfig
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.settings import value_of
 
 
 def values(**changes):
@@ -64,6 +65,74 @@ def test_a_band_has_one_psf_and_one_unit():
     two["bands"][0]["psf"] = {"fwhm": 1.0}
     with pytest.raises(ConfigError, match="unit or zero_point, not both"):
         SurveyConfig.parse(two)
+
+
+def with_band(**changes):
+    config = values()
+    config["bands"][0] |= changes
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"uncertainty": None},
+            "'r' has no uncertainty; give them, or name its survey, one of galex",
+        ),
+        ({"uncertainty": None, "psf": None}, "no uncertainty and no psf"),
+        ({"survey": "2df"}, "'2df'"),
+        ({"uncertainty": {"kind": "sky", "path": "e"}}, "kind 'sky' takes no path"),
+        ({"uncertainty": {"kind": "weight"}}, "'weight' needs the path"),
+        ({"uncertainty": {"path": "e", "scale": 0}}, "scale"),
+        ({"psf": {"fwhm": 1, "beta": 3}}, "'gaussian' takes fwhm; got beta"),
+        ({"psf": {"fwhm": 1, "shape": "moffat", "second_fwhm": 2}}, "takes fwhm, beta; got second"),
+        ({"psf": {"image": "p", "shape": "moffat"}}, "goes with fwhm, not with image"),
+        ({"psf": {"fwhm": 1, "pixel_scale": 0.1}}, "pixel_scale goes with image or kernel"),
+        ({"background": {"filter_size": 4}}, "filter_size must be odd"),
+    ],
+)
+def test_faults_of_bands(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        SurveyConfig.parse(with_band(**changes))
+
+
+def test_a_known_survey_gives_what_the_band_leaves_out():
+    config = SurveyConfig.parse(with_band(survey="sdss", uncertainty=None, psf=None))
+    assert config.bands[0].psf is None
+    with pytest.raises(ConfigError, match="'r' has no psf, and survey 'sdss' gives none"):
+        _ = config.bands[0].needed_psf  # before the survey's defaults are filled in
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ({"kind": "circle"}, "circle needs radius"),
+        ({"kind": "ellipse", "semi_major": 3}, "ellipse needs axis_ratio"),
+        ({"kind": "ellipse", "semi_major": 3, "axis_ratio": 2.0}, "at most 1; got 2"),
+        ({"kind": "rectangle", "length": 3}, "rectangle needs width"),
+        ({"kind": "circle", "radius": -1}, "radius must be positive"),
+        ({"kind": "circle", "radius": "2 kg"}, "neither a quantity in arcsec nor a column"),
+        ({"kind": "circle", "radius": 3, "measured": True}, "measured goes with kind ellipse"),
+        ({"measure_band": "K"}, "images.region.measure_band names band 'K'"),
+    ],
+)
+def test_faults_of_regions(region, words):
+    with pytest.raises(ConfigError, match=words):
+        SurveyConfig.parse(values(images={"region": region}))
+
+
+def test_sizes_may_be_quantities_or_columns():
+    region = {"kind": "ellipse", "semi_major": "1 arcmin", "axis_ratio": "ba", "angle": "pa"}
+    config = SurveyConfig.parse(values(images={"region": region})).images.region
+    assert (config.semi_major, config.axis_ratio, config.angle) == (60.0, "ba", "pa")
+    galaxy = {"id": "g1", "ba": 0.6, "pa": "north"}
+    assert value_of(config.semi_major, galaxy) == 60.0
+    assert value_of(config.axis_ratio, galaxy) == 0.6
+    with pytest.raises(DataError, match="'g1': column 'pa' holds 'north'"):
+        value_of(config.angle, galaxy)
+    with pytest.raises(DataError, match="column 'r25' holds None"):
+        value_of("r25", galaxy)
 
 
 def test_repeated_band_is_refused():

@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
+from astropy.wcs.utils import pixel_to_pixel
 
 from pxdask.core.errors import DataError
-from pxdask.images.grid import Grid, common_grid, covers, footprint, pixel_area, position, wcs_cards
+from pxdask.images.grid import (
+    Grid,
+    common_grid,
+    corner_positions,
+    covers,
+    footprint,
+    parse_wcs,
+    pixel_area,
+    position,
+    wcs_cards,
+)
 from tests.images.skies import DEC, RA, grid
 
 
@@ -53,6 +64,43 @@ def test_the_stamp_is_cut_to_whole_pixels_around_the_galaxy():
     assert (x - 30.2) == pytest.approx(round(x - 30.2), abs=1e-6)
     near_edge = common_grid([image(0.4, 81, x=1, y=1)], ra=RA, dec=DEC, stamp_size=4.0)
     assert near_edge.shape == (10, 10)  # reaches over the edge
+
+
+def test_a_chosen_pixel_scale_gives_a_grid_about_the_galaxy():
+    coarse, fine = image(0.4, 81, angle=0.5, x=30.2, y=50.9), image(0.1, 300)
+    cut = common_grid([fine, coarse], ra=RA, dec=DEC, stamp_size=10.0, pixel_scale=0.2)
+    assert cut.shape == (50, 50)
+    assert cut.pixel_scale == pytest.approx(0.2, rel=1e-6)
+    np.testing.assert_allclose(position(cut.to_wcs(), ra=RA, dec=DEC), 24.5, atol=1e-9)
+    x, y = position(cut.to_wcs(), ra=RA, dec=DEC + 1 / 3600)
+    np.testing.assert_allclose((x, y), (24.5, 29.5), atol=1e-5)  # north is up
+    assert position(cut.to_wcs(), ra=RA + 1 / 3600, dec=DEC)[0] < 24.5  # east to the left
+    whole = common_grid([fine, coarse], ra=RA, dec=DEC, pixel_scale=0.5)
+    assert whole.shape == (65, 65)  # 81 pixels of 0.4 arcsec
+    with pytest.raises(DataError, match="outside"):
+        common_grid([image(0.3, 100)], ra=RA + 1, dec=DEC, pixel_scale=1.0)
+
+
+@pytest.mark.parametrize("n", [20, 200, 333])
+@pytest.mark.parametrize("term", [0.0, 1e-5])
+def test_corners_are_where_astropy_places_them(n, term):
+    header = grid(0.3, n, angle=0.4).to_wcs().to_header()
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
+    header["A_ORDER"], header["B_ORDER"] = 3, 3
+    header["A_3_0"], header["B_1_1"] = term / 100, term
+    wcs, other = WCS(header, fix=False), grid(1.0, 50).to_wcs()
+    x, y = corner_positions(wcs, other, (n, n + 3))
+    across, up = np.meshgrid(np.arange(n + 4) - 0.5, np.arange(n + 1) - 0.5)
+    true = pixel_to_pixel(wcs, other, across, up)
+    # 1e-7 between the points they rest on; no more than ten times that anywhere
+    np.testing.assert_allclose((x, y), true, atol=1e-6)
+
+
+def test_parsed_coordinates_are_the_callers_own():
+    cards = grid(0.3, 10).wcs
+    first = parse_wcs(cards)
+    first.wcs.crpix = [0, 0]
+    assert parse_wcs(cards).wcs.crpix.tolist() == [5.5, 5.5]
 
 
 def test_coverage_and_its_failures():

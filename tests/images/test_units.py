@@ -53,10 +53,18 @@ def test_spellings(unit, expected):
     assert factor(unit, area=0.25) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("unit", ["counts", "electron / s", "Jy/beam", "K", "", "mag", "furlong"])
+@pytest.mark.parametrize("unit", ["counts", "electron / s", "K", "", "mag", "furlong"])
 def test_other_units_are_refused(unit):
     with pytest.raises(ConfigError, match=r"zero_point"):
         factor(unit)
+
+
+def test_units_per_beam_need_its_solid_angle():
+    # SPIRE 250: pixels of 36 arcsec2 under a beam of 469.35
+    per_beam = microjansky_factor(unit="Jy/beam", pixel_area=36.0, pivot=2.5e6, beam_area=469.35)
+    assert per_beam == pytest.approx(76701.82, rel=1e-6)
+    with pytest.raises(ConfigError, match="'mJy/beam': the beam's solid angle"):
+        factor("mJy/beam")
 
 
 def test_unit_and_zero_point_exclude_each_other():

@@ -1,3 +1,4 @@
+import bz2
 import gzip
 
 import numpy as np
@@ -189,3 +190,40 @@ def test_cutouts_must_lie_inside(tmp_path):
         read_cutout(tmp_path / "a.fits", 0, rows=slice(0, 13), columns=slice(0, 2))
     with pytest.raises(DataError, match="empty"):
         read_cutout(tmp_path / "a.fits", 0, rows=slice(5, 5), columns=slice(0, 2))
+
+
+def test_keywords_come_from_the_image_or_else_the_primary(tmp_path):
+    primary = fits.PrimaryHDU()
+    primary.header["EXPTIME"] = 100.0
+    primary.header["PHOTFLAM"] = 2.0
+    image = fits.ImageHDU(PIXELS, header_of(sky_cards(PHOTFLAM=1e-19, PHOTSYS="VEGA")), name="SCI")
+    fits.HDUList([primary, image]).writeto(tmp_path / "a.fits")
+    names = ("EXPTIME", "PHOTFLAM", "PHOTSYS", "ABSENT")
+    header = read_header(tmp_path / "a.fits", "SCI", keywords=names)
+    assert header.keywords == {"EXPTIME": 100.0, "PHOTFLAM": 1e-19, "PHOTSYS": "VEGA"}
+    assert read_header(tmp_path / "a.fits").keywords == {}
+
+
+def test_bzip2_as_sdss_delivers_it(tmp_path):
+    write_image(tmp_path / "a.fits", PIXELS, sky_cards())
+    packed = bz2.compress((tmp_path / "a.fits").read_bytes())
+    path = tmp_path / "a.fits.bz2"
+    path.write_bytes(packed)
+    assert read_header(path).shape == (12, 20)
+    cutout = read_cutout(path, 0, rows=slice(3, 9), columns=slice(4, 6))
+    np.testing.assert_array_equal(cutout, PIXELS[3:9, 4:6])
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"truncated|damaged"):
+        read_header(path)
+
+
+def test_scaled_integers_in_a_compressed_extension(tmp_path):
+    stored = np.arange(240, dtype=">i2").reshape(12, 20)
+    image = fits.CompImageHDU(stored, header_of(sky_cards()), name="SCI", compression_type="RICE_1")
+    image.header["BSCALE"], image.header["BZERO"] = 0.5, 100.0
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones(3)), image]).writeto(
+        tmp_path / "a.fits.fz"
+    )
+    cutout = read_cutout(tmp_path / "a.fits.fz", "SCI", rows=slice(2, 4), columns=slice(1, 3))
+    np.testing.assert_array_equal(cutout, 100 + 0.5 * stored[2:4, 1:3].astype(float))
+    assert cutout.dtype == np.float32

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 
 from pxdask.binning import bin_sums
 from pxdask.core.errors import ConfigError, DataError
-from pxdask.kernels.binning import noise_growth, sed_similarity_bins
+from pxdask.kernels.binning import sed_similarity_bins
+from pxdask.kernels.noise import aperture_growth
 
 NO_LIMIT = 1e9
 """A chi-square that every pixel passes."""
@@ -143,12 +144,13 @@ def test_stopping_at_the_total_gives_up_more():
 
 
 def test_correlated_noise_by_hand():
-    # Growth of 9 pixels at area 2 is 18/10: 9 / sqrt(9 * 1.8) = 2.236.
-    np.testing.assert_allclose(noise_growth([0, 1, 9], 2.0), [1, 1, 1.8])
-    np.testing.assert_array_equal(noise_growth(7, [1.0, 0.3, np.nan]), 1.0)
+    # Growth of 9 pixels at area 2, a side of 3: 1.41421 - 2 / (3 pi) + 1 / 18 = 1.25756, squared
+    # 1.58146: 9 / sqrt(9 * 1.58146) = 2.3856.
+    np.testing.assert_allclose(aperture_growth([0, 1, 9], 2.0), [1, 1, 1.58146], rtol=2e-5)
+    np.testing.assert_array_equal(aperture_growth(7, [1.0, 0.3, np.nan]), 1.0)
     image = np.ones((5, 5))
     image[2, 2] = 1.0 + 1e-9
-    for demand, n_first in ((2.23, 9), (2.25, 21)):
+    for demand, n_first in ((2.38, 9), (2.39, 21)):
         found = bins(image, min_snr=demand, noise_area=2.0)
         assert np.sum(found == 0) == n_first
 
@@ -304,7 +306,7 @@ def bright(flux, flux_err, mask, min_snr, noise_area):
     for band, demand in enumerate(min_snr):
         chosen = mask & np.isfinite(flux[band]) & (flux_err[band] > 0)
         n = chosen.sum()
-        error = np.sqrt(np.sum(flux_err[band][chosen] ** 2) * noise_growth(n, noise_area[band]))
+        error = np.sqrt(np.sum(flux_err[band][chosen] ** 2) * aperture_growth(n, noise_area[band]))
         if demand > 0 and (n == 0 or flux[band][chosen].sum() < demand * error):
             return False
     return True
