@@ -275,6 +275,8 @@ class RegionConfig(Settings):
     def _geometry(self) -> RegionConfig:
         if self.measured and self.kind != "ellipse":
             raise ValueError(f"measured goes with kind ellipse, not {self.kind}")
+        if self.measured and (self.axis_ratio is not None or self.angle != 0.0):
+            raise ValueError("an ellipse that is measured takes no axis_ratio and no angle")
         wanted = {
             "segmentation": (),
             "circle": ("radius",),

@@ -114,6 +114,7 @@ def test_a_known_survey_gives_what_the_band_leaves_out():
         ({"kind": "circle", "radius": -1}, "radius must be positive"),
         ({"kind": "circle", "radius": "2 kg"}, "neither a quantity in arcsec nor a column"),
         ({"kind": "circle", "radius": 3, "measured": True}, "measured goes with kind ellipse"),
+        ({"kind": "ellipse", "measured": True, "angle": 5}, "takes no axis_ratio and no angle"),
         ({"measure_band": "K"}, "images.region.measure_band names band 'K'"),
     ],
 )
