@@ -93,37 +93,6 @@ def microjansky_factor(
     )
 
 
-def to_microjansky(
-    image: NDArray[Any],
-    *,
-    unit: str | None = None,
-    zero_point: float | None = None,
-    pixel_area: float,
-    pivot: float,
-) -> NDArray[np.float64]:
-    """Return an image, or an image of errors, in uJy per pixel; NaN stays NaN.
-
-    Parameters
-    ----------
-    image : (ny, nx) array
-        In the unit given; the other arguments are those of `microjansky_factor`.
-
-    Returns
-    -------
-    image : (ny, nx) float64
-        [uJy]
-
-    Raises
-    ------
-    ConfigError
-        As `microjansky_factor`.
-    """
-    factor = microjansky_factor(
-        unit=unit, zero_point=zero_point, pixel_area=pixel_area, pivot=pivot
-    )
-    return np.asarray(image, dtype=np.float64) * factor
-
-
 def to_sigma(uncertainty: NDArray[Any], *, kind: str, scale: float = 1.0) -> NDArray[np.float64]:
     """Return 1-sigma errors in the image's unit.
 

@@ -6,13 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pxdask.core.constants import FWHM_PER_SIGMA
+from pxdask.core.constants import AB_MAG_OF_MICROJANSKY, FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-AB_UJY = 23.9
-"""AB magnitude of 1 uJy [mag]; Oke & Gunn 1983, with 3631 Jy at magnitude 0 (23.9 to 2e-4)."""
 
 SQUARE_ARCSEC_PER_SR = (180.0 * 3600.0 / math.pi) ** 2
 """Square arcseconds in a steradian; by definition."""
@@ -113,7 +110,7 @@ def ujy_per_unit(band: BandSpec, *, pixel_scale: float) -> float:
     """
     if band.zero_point is None:
         return 1e12 * pixel_scale**2 / SQUARE_ARCSEC_PER_SR
-    return float(10.0 ** (0.4 * (AB_UJY - band.zero_point)))
+    return float(10.0 ** (0.4 * (AB_MAG_OF_MICROJANSKY - band.zero_point)))
 
 
 def sky_sigma(band: BandSpec, survey: SurveySpec) -> float:
@@ -129,7 +126,7 @@ def sky_sigma(band: BandSpec, survey: SurveySpec) -> float:
         area = 4.0 * math.pi * (band.psf_fwhm / FWHM_PER_SIGMA) ** 2
     else:
         area = math.pi * survey.limit_aperture**2 / 4.0
-    faintest = 10.0 ** (0.4 * (AB_UJY - band.limit_mag))
+    faintest = 10.0 ** (0.4 * (AB_MAG_OF_MICROJANSKY - band.limit_mag))
     return float(faintest / 5.0 / math.sqrt(area / survey.pixel_scale**2))
 
 
@@ -247,8 +244,8 @@ _WISE = SurveySpec(
             filter=f"wise_{label.lower()}",
             label=label,
             psf_fwhm=fwhm,
-            limit_mag=AB_UJY - 2.5 * math.log10(faintest),
-            zero_point=AB_UJY - 2.5 * math.log10(scale),
+            limit_mag=AB_MAG_OF_MICROJANSKY - 2.5 * math.log10(faintest),
+            zero_point=AB_MAG_OF_MICROJANSKY - 2.5 * math.log10(scale),
             unit="DN",
             gain=gain,
             exposure=7.7,
@@ -312,7 +309,7 @@ _ACS = SurveySpec(
             label=label,
             psf_fwhm=fwhm,
             limit_mag=limit,
-            zero_point=AB_UJY,
+            zero_point=AB_MAG_OF_MICROJANSKY,
             unit="uJy",
             exposure=20000.0,
         )

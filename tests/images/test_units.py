@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
-from pxdask.images.units import microjansky_factor, pixel_flags, to_microjansky, to_sigma, unusable
+from pxdask.images.units import microjansky_factor, pixel_flags, to_sigma, unusable
 
 
 def factor(unit=None, *, zero_point=None, area=1.0, pivot=5000.0):
@@ -18,7 +18,9 @@ def test_a_jwst_pixel_by_hand():
 
 
 def test_a_sdss_pixel_by_hand():
-    image = to_microjansky(np.array([[2.0, np.nan]]), unit="nmgy", pixel_area=0.157, pivot=6166.0)
+    image = np.array([[2.0, np.nan]]) * microjansky_factor(
+        unit="nmgy", pixel_area=0.157, pivot=6166.0
+    )
     assert image[0, 0] == pytest.approx(7.262)  # 2 nanomaggies of 3.631 uJy
     assert np.isnan(image[0, 1])
 
