@@ -14,6 +14,7 @@ from pxdask.fitting import RdspsFitter
 from pxdask.io.filters import load_filters
 from pxdask.sps import make_model_set
 from pxdask.survey.products import ssp_dataset
+from pxdask.testing import library_of, seds_of
 
 N_MODEL, N_SED = 100_000, 50
 
@@ -37,7 +38,7 @@ def measure() -> list[Row]:
     floor = cpu_seconds(lambda: (weights @ squares, weights @ squares)) / N_SED * 1e3
     rows = []
     for likelihood in ("gaussian", "student_t"):
-        fitter = RdspsFitter(FitConfig(likelihood=likelihood)).prepare(models)
-        time = cpu_seconds(lambda fit=fitter: fit.fit(flux, error)) / N_SED * 1e3
+        fitter = RdspsFitter(FitConfig(likelihood=likelihood)).prepare(library_of(models))
+        time = cpu_seconds(lambda fit=fitter: fit.fit(seds_of(flux, error))) / N_SED * 1e3
         rows.append(row(f"rdsps_{likelihood}_ms_per_sed", time, "ms", baseline=floor))
     return rows

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import PositiveInt, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from pxdask.core.bands import (
     BackgroundConfig,
@@ -23,6 +23,7 @@ from pxdask.core.bands import (
     UncertaintyConfig,
 )
 from pxdask.core.errors import ConfigError
+from pxdask.core.fits import FitConfig, MapConfig
 from pxdask.core.models import ModelConfig
 from pxdask.core.provenance import content_key
 from pxdask.core.settings import TEXT, Settings, setting
@@ -37,6 +38,7 @@ __all__ = [
     "ExtinctionConfig",
     "FitConfig",
     "ImageConfig",
+    "MapConfig",
     "ModelConfig",
     "PsfConfig",
     "RegionConfig",
@@ -90,9 +92,17 @@ def fsps_home(given: str | Path | None = None) -> Path | None:
     return Path(name) if name else None
 
 
-class BinConfig(Settings):
-    """SED-similarity binning (Abdurro'uf et al. 2021, section 3.3)."""
+BinMethod = Literal[
+    "sed_similarity", "pixedfit", "voronoi", "pixels", "squares", "hexagons", "annuli", "map"
+]
 
+
+class BinConfig(Settings):
+    """How pixels are put into bins, by default as in Abdurro'uf et al. 2021, section 3.3."""
+
+    method: BinMethod = setting(
+        "sed_similarity", unit=TEXT, about="how pixels are grouped: see docs/binning.md"
+    )
     reference_band: str | None = setting(
         None, unit=TEXT, about="band in which seeds are the brightest pixels; default: the middle"
     )
@@ -107,22 +117,36 @@ class BinConfig(Settings):
         gt=0,
     )
     ring_width: float = setting(2.0, unit="pix", about="growth of the radius at each step", gt=0)
+    size: float = setting(
+        5.0, unit="pix", about="side of squares, width of hexagons or of annuli", ge=1
+    )
+    axis_ratio: float | None = setting(
+        None, unit=TEXT, about="minor over major axis of annuli; default: the light's", gt=0, le=1
+    )
+    angle: float | None = setting(
+        None, unit="deg", about="major axis of annuli, east of north; default: the light's"
+    )
+    map: str | None = setting(
+        None, unit=TEXT, about="FITS image of given bins, with {id} and {data_root}; for method map"
+    )
     correlated_noise: bool = setting(
         default=True, unit=TEXT, about="let errors of bins grow with the images' noise correlation"
     )
-
-
-class FitConfig(Settings):
-    """Random densely-sampled parameter space (Abdurro'uf et al. 2021, section 4.2.2)."""
-
-    likelihood: Literal["gaussian", "student_t"] = setting(
-        "gaussian", unit=TEXT, about="form of the likelihood"
+    min_coverage: float = setting(
+        0.9, unit=TEXT, about="part of a bin's pixels that must have a spectrum", gt=0, le=1
     )
-    dof: float = setting(2.0, unit=TEXT, about="degrees of freedom of Student's t", gt=0)
-    systematic_error: float = setting(
-        0.05, unit=TEXT, about="error added in quadrature, as a fraction of flux", ge=0
+    max_memory: float = setting(
+        8.0, unit="GB", about="a galaxy whose binning needs more is refused", gt=0
     )
-    block_size: PositiveInt = setting(64, unit=TEXT, about="bins fitted by one task")
+
+    @model_validator(mode="after")
+    def _has_map(self) -> BinConfig:
+        if (self.method == "map") != (self.map is not None):
+            raise ValueError(
+                f"method is {self.method!r} and map {self.map!r}: method map needs the path of"
+                " a map, and only it reads one"
+            )
+        return self
 
 
 class SurveyConfig(Settings):
@@ -135,6 +159,7 @@ class SurveyConfig(Settings):
     binning: BinConfig = setting(BinConfig(), unit=TEXT, about="binning")
     models: ModelConfig = setting(ModelConfig(), unit=TEXT, about="models")
     fit: FitConfig = setting(FitConfig(), unit=TEXT, about="fitting")
+    maps: MapConfig = setting(MapConfig(), unit=TEXT, about="maps")
 
     @model_validator(mode="after")
     def _consistent(self) -> SurveyConfig:
@@ -143,6 +168,8 @@ class SurveyConfig(Settings):
         named: list[tuple[str, str | None]] = [
             ("images.target_psf", self.images.target_psf),
             ("binning.reference_band", self.binning.reference_band),
+            ("maps.mass_band", self.maps.mass_band),
+            ("maps.sfr_band", self.maps.sfr_band),
             *(("images.region.bands", name) for name in self.images.region.bands),
         ]
         named.append(("images.region.measure_band", self.images.region.measure_band))

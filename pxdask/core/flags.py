@@ -22,6 +22,14 @@ class Flag(IntFlag):
     """So few models make up the bin's posterior that its quantiles are too close together."""
     MASKED = 64
     """The pixel is a neighbour's or a foreground star's, and not in the region."""
+    UPPER_LIMIT = 128
+    """The flux is an upper limit, its error the limit's own softness."""
+    NOT_CONVERGED = 256
+    """The sampler reached its last step before its chains had converged."""
+    AT_EDGE = 512
+    """The posterior leans on an end of the prior of some parameter."""
+    ODD_FLUX = 1024
+    """The flux is so far from any galaxy's that its unit is probably wrong."""
 
 
 def flag_attrs() -> dict[str, object]:

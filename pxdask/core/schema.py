@@ -39,13 +39,15 @@ class Schema:
     """A named, versioned set of variables.
 
     ``each`` declares the form of variables whose names are open, such as one per model
-    parameter; their units are their own but must parse.
+    parameter; their units are their own but must parse. ``suffixes`` declares other forms, of
+    open names that end so.
     """
 
     name: str
     version: int
     variables: Mapping[str, Var] = field(default_factory=dict)
     each: Var | None = None
+    suffixes: Mapping[str, Var] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -60,8 +62,8 @@ class Schema:
         for name in (str(key) for key in ds.variables):
             if name in self.variables:
                 found += _variable_problems(ds, name, self.variables[name], unit=True)
-            elif self.each is not None:
-                found += _variable_problems(ds, name, self.each, unit=False)
+            elif (open_form := self._open_form(name)) is not None:
+                found += _variable_problems(ds, name, open_form, unit=False)
             else:
                 found.append(f"unexpected variable {name!r}")
         found += [
@@ -70,6 +72,10 @@ class Schema:
             if var.required and name not in ds.variables
         ]
         return found
+
+    def _open_form(self, name: str) -> Var | None:
+        """Return the form of a variable whose name is not declared."""
+        return next((v for end, v in self.suffixes.items() if name.endswith(end)), self.each)
 
     def validate(self, ds: xr.Dataset) -> xr.Dataset:
         """Return ``ds`` unchanged, or raise `SchemaError` naming every problem at once."""
@@ -108,6 +114,14 @@ _BAND = {
     "pivot_wave": Var(("band",), "float64", "Angstrom", "pivot wavelength"),
 }
 _QUANTILE = {"quantile": Var(("quantile",), "float64", "", "posterior probability below the value")}
+
+_PER_ANGSTROM = "1e-17 erg s-1 cm-2 Angstrom-1"
+_SPECTRAL = {
+    "wave": Var(("wave",), "float64", "Angstrom", "observed frame, vacuum", required=False),
+    "lsf_fwhm": Var(
+        ("wave",), "float64", "Angstrom", "width of the line spread function", required=False
+    ),
+}
 
 RAW = Schema(
     "raw",
@@ -152,6 +166,42 @@ BINS = Schema(
         "flux_err": Var(("bin", "band"), "float64", "uJy", "1-sigma uncertainty of flux"),
         "n_pix": Var(("bin",), "int32", "", "pixels in the bin"),
         "flags": Var(("bin", "band"), "uint16", "", "quality flags"),
+        "snr": Var(("bin", "band"), "float64", "", "signal-to-noise ratio", required=False),
+        "limiting_band": Var(
+            ("bin",), "int32", "", "number of the band of least S/N over demand", required=False
+        ),
+        "compactness": Var(
+            ("bin",), "float64", "", "area over that of a disc as extended", required=False
+        ),
+        "n_pieces": Var(("bin",), "int32", "", "pieces that do not touch", required=False),
+        "sed_chi2": Var(
+            ("bin",), "float64", "", "mean reduced chi-square of pixels' shape", required=False
+        ),
+        **_SPECTRAL,
+        "spectrum": Var(
+            ("bin", "wave"), "float64", _PER_ANGSTROM, "summed spectrum", required=False
+        ),
+        "spectrum_err": Var(
+            ("bin", "wave"), "float64", _PER_ANGSTROM, "1-sigma uncertainty", required=False
+        ),
+        "coverage": Var(
+            ("bin",), "float64", "", "part of the pixels that have a spectrum", required=False
+        ),
+    },
+)
+CUBE = Schema(
+    "cube",
+    1,
+    {
+        "wave": Var(("wave",), "float64", "Angstrom", "wavelength, observed frame, vacuum"),
+        "lsf_fwhm": Var(("wave",), "float64", "Angstrom", "width of the line spread function"),
+        "flux": Var(("wave", "y", "x"), "float32", _PER_ANGSTROM, "flux density per pixel"),
+        "flux_err": Var(("wave", "y", "x"), "float32", _PER_ANGSTROM, "1-sigma uncertainty"),
+        "flags": Var(("wave", "y", "x"), "uint16", "", "quality flags"),
+        "region": Var(("y", "x"), "bool", "", "pixels that have a spectrum", required=False),
+        "noise_area": Var(
+            (), "float64", "pix", "pixels over which noise is correlated", required=False
+        ),
     },
 )
 SSP = Schema(
@@ -240,17 +290,37 @@ SPECTRA = Schema(
 )
 FIT = Schema(
     "fit",
-    1,
+    2,
     {
         **_BAND,
         **_QUANTILE,
         "chi2": Var(("bin",), "float64", "", "chi-square of the best model"),
-        "n_eff": Var(("bin",), "float64", "", "effective number of models in the posterior"),
+        "n_used": Var(("bin",), "int32", "", "bands that were fitted, upper limits included"),
+        "n_eff": Var(("bin",), "float64", "", "effective number of models or samples"),
         "ln_evidence": Var(("bin",), "float64", "", "natural log of the evidence"),
+        "ln_evidence_err": Var(("bin",), "float64", "", "its uncertainty", required=False),
         "model_flux": Var(("bin", "band"), "float64", "uJy", "flux density of the best model"),
+        "acceptance": Var(("bin",), "float64", "", "accepted part of the steps", required=False),
+        "tau": Var(("bin",), "float64", "", "autocorrelation time in steps", required=False),
+        "rhat": Var(("bin",), "float64", "", "largest split R-hat", required=False),
+        "n_steps": Var(("bin",), "int32", "", "steps of each walker", required=False),
         "flags": Var(("bin",), "uint16", "", "quality flags", required=False),
+        **_SPECTRAL,
+        "model_spectrum": Var(
+            ("bin", "wave"), "float64", _PER_ANGSTROM, "spectrum of the best model", required=False
+        ),
+        "polynomial": Var(
+            ("bin", "order"), "float64", "", "Legendre factor of the best model", required=False
+        ),
+        "spectrum_chi2": Var(("bin",), "float64", "", "chi-square of the spectrum", required=False),
+        "spectrum_n_used": Var(("bin",), "int32", "", "wavelengths fitted", required=False),
     },
     each=Var(("bin", "quantile"), "float64", "", "posterior quantiles of a parameter"),
+    suffixes={
+        "_mean": Var(("bin",), "float64", "", "posterior mean"),
+        "_std": Var(("bin",), "float64", "", "posterior standard deviation"),
+        "_samples": Var(("bin", "sample"), "float32", "", "posterior samples"),
+    },
 )
 MAPS = Schema(
     "maps",
@@ -293,6 +363,7 @@ SCHEMAS = {
         RAW,
         IMAGE,
         BINS,
+        CUBE,
         SSP,
         FILTERS,
         MODELS,

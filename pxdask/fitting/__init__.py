@@ -3,7 +3,8 @@
 from pxdask.fitting.fitter import Fitter, Prepared
 from pxdask.fitting.maps import MapStage
 from pxdask.fitting.rdsps import RdspsFitter
-from pxdask.fitting.stage import FitStage, join_blocks
+from pxdask.fitting.seds import Seds
+from pxdask.fitting.stage import FitStage, fitter_of, join_blocks
 
 __all__ = [
     "FitStage",
@@ -11,5 +12,7 @@ __all__ = [
     "MapStage",
     "Prepared",
     "RdspsFitter",
+    "Seds",
+    "fitter_of",
     "join_blocks",
 ]

@@ -5,34 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray as xr
-    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from pxdask.fitting.seds import Seds
+    from pxdask.sps.library import ModelLibrary
 
 
 class Prepared(Protocol):
     """Models made ready for any number of SEDs; never changed by a fit."""
 
-    def fit(self, flux: Floats, flux_err: Floats) -> xr.Dataset:
+    def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs, each fitted by itself.
 
         Parameters
         ----------
-        flux, flux_err : (n_sed, n_band)
-            Flux density and its 1-sigma uncertainty [uJy], bands as in the models. NaN
-            flux, or an uncertainty that is not a positive finite number: band left out.
+        seds : Seds
+            Bands as in the library.
 
         Returns
         -------
         fit : xarray.Dataset
-            Schema fit/1. An SED that cannot be fitted is NaN and flagged NOT_FITTED.
+            Schema fit/2. An SED that cannot be fitted is NaN and flagged NOT_FITTED. A result
+            does not depend, to the last bit, on the SEDs fitted beside it.
 
         Raises
         ------
         DataError
-            If the shapes are not those of the models' bands.
+            If the bands are not those of the library in number.
         """
         ...
 
@@ -40,18 +39,18 @@ class Prepared(Protocol):
 class Fitter(Protocol):
     """A method of inference, with its settings."""
 
-    def prepare(self, models: xr.Dataset) -> Prepared:
+    def prepare(self, library: ModelLibrary) -> Prepared:
         """Return the models made ready for fitting.
 
         Parameters
         ----------
-        models : xarray.Dataset
-            Schema models/1, with ``surviving`` and ``sfr``.
+        library : ModelLibrary
+            Bands, populations, priors, and a drawn set for methods that need one.
 
         Raises
         ------
         SchemaError
-            If a variable is missing or of the wrong form.
+            If the drawn set lacks a variable.
         DataError
             If a model is not finite.
         """

@@ -79,7 +79,7 @@ class MapStage:
         galaxy : mapping
             Catalogue row: ``redshift`` and, for messages, ``id``.
         cube, bins, fit : xarray.Dataset
-            Schemas image/1 (with ``attrs['wcs']``), bins/1, fit/1 of all bins.
+            Schemas image/1 (with ``attrs['wcs']``), bins/1, fit/2 of all bins.
 
         Returns
         -------

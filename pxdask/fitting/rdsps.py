@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.errors import DataError, SchemaError
-from pxdask.core.flags import Flag, flag_attrs
+from pxdask.core.flags import Flag
 from pxdask.core.models import MassPrior
-from pxdask.core.schema import FIT, MODELS, QUANTILES
+from pxdask.core.schema import MODELS, QUANTILES
+from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
 from pxdask.kernels.likelihood import (
     best_scale,
     chi_square,
@@ -22,6 +22,7 @@ from pxdask.kernels.likelihood import (
     ln_likelihood_student,
     posterior_weights,
     total_error,
+    usable_bands,
 )
 from pxdask.kernels.quantiles import weighted_quantiles
 from pxdask.sps.parameters import parameter
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from pxdask.core.config import FitConfig
+    from pxdask.core.fits import FitConfig
+    from pxdask.fitting.seds import Seds
+    from pxdask.sps.library import ModelLibrary
 
     Floats = NDArray[np.float64]
 
@@ -95,9 +98,9 @@ class RdspsFitter:
 
     settings: FitConfig
 
-    def prepare(self, models: xr.Dataset) -> RdspsModels:
+    def prepare(self, library: ModelLibrary) -> RdspsModels:
         """Return the models made ready for fitting; see `pxdask.fitting.Fitter`."""
-        MODELS.validate(models)
+        models = MODELS.validate(library.draw())
         if missing := [name for name in _REPORTED if name not in models]:
             raise SchemaError(f"the models lack {missing}, from which mass and SFR follow")
         given = sorted(str(name) for name in models.variables if name not in _NOT_PARAMETERS)
@@ -158,18 +161,6 @@ def _check_models(flux: NDArray[np.float32], values: Mapping[str, Floats]) -> No
         raise DataError(f"surviving is {values['surviving'].min():g} in a model; must be positive")
 
 
-@dataclass(frozen=True)
-class _Posterior:
-    """What one SED says; the defaults are the answer where it says nothing."""
-
-    quantiles: Floats
-    model_flux: Floats
-    chi2: float = math.nan
-    n_eff: float = math.nan
-    ln_evidence: float = math.nan
-    flags: int = int(Flag.NOT_FITTED)
-
-
 @dataclass(frozen=True, eq=False)
 class RdspsModels:
     """A model library made ready for `fit`.
@@ -200,35 +191,55 @@ class RdspsModels:
     attrs: Mapping[str, Mapping[str, object]]
     of_mass: tuple[tuple[MassPrior, Floats], ...] = ()
 
-    def fit(self, flux: Floats, flux_err: Floats) -> xr.Dataset:
+    def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
-        flux, flux_err = np.array(flux, np.float64), np.array(flux_err, np.float64)
-        if flux.ndim != 2 or flux.shape[1] != self.flux.shape[0] or flux.shape != flux_err.shape:
+        if seds.flux.shape[1] != self.flux.shape[0]:
             raise DataError(
-                f"flux has shape {flux.shape} and flux_err {flux_err.shape}; both must be "
-                f"(n_sed, {self.flux.shape[0]}), the models' bands"
+                f"the SEDs have {seds.flux.shape[1]} bands, the models {self.flux.shape[0]}"
             )
-        return self._dataset([self._posterior(*sed) for sed in zip(flux, flux_err, strict=True)])
+        pairs = zip(
+            np.array(seds.flux, np.float64), np.array(seds.flux_err, np.float64), strict=True
+        )
+        return fit_dataset(
+            [self._posterior(*sed) for sed in pairs],
+            results=self.attrs,
+            bands=self.models,
+            seds=seds,
+            attrs={
+                "n_models": self.flux.shape[1],
+                "likelihood": self.settings.likelihood,
+                "systematic_error": self.settings.systematic_error,
+            },
+        )
 
-    def _posterior(self, flux: Floats, flux_err: Floats) -> _Posterior:
+    def _posterior(self, flux: Floats, flux_err: Floats) -> SedPosterior:
         """Return the posterior of one SED."""
         error = total_error(flux, flux_err, systematic_error=self.settings.systematic_error)
+        n_used = int(np.count_nonzero(usable_bands(flux, error)))
         scale = best_scale(flux, error, self.flux)
         ln_likelihood = self._ln_weight(flux, error, scale.value)
         best = int(np.argmax(ln_likelihood))
         if not np.isfinite(ln_likelihood[best]):
-            nothing = np.full((len(self.attrs), len(QUANTILES)), np.nan)
-            return _Posterior(quantiles=nothing, model_flux=np.full(flux.shape, np.nan))
+            return nothing(len(self.attrs), flux.size, n_used=n_used)
         kept, weights = posterior_weights(ln_likelihood, neglected=NEGLECTED)
         n_eff = effective_number(weights)
         at_best = scale.value[[best]]
         model = np.array(self.flux[:, [best]], order="C")
-        return _Posterior(
+        rows = np.concatenate(
+            [self.per_mass[:, kept] + np.log10(scale.value[kept]), self.parameters[:, kept]]
+        )
+        share = weights / weights.sum()
+        mean = rows @ share
+        std = np.sqrt(np.maximum((rows - mean[:, None]) ** 2 @ share, 0.0))
+        return SedPosterior(
             quantiles=self._quantiles(
                 kept, weights, scale=scale.value[kept], scale_err=scale.err[kept]
             ),
+            mean=mean,
+            std=std,
             model_flux=at_best * model[:, 0].astype(np.float64),
             chi2=float(chi_square(flux, error, model, scale=at_best)[0]),
+            n_used=n_used,
             n_eff=n_eff,
             ln_evidence=ln_evidence(ln_likelihood),
             flags=int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0,
@@ -268,37 +279,4 @@ class RdspsModels:
         )
         return np.concatenate(
             [weighted_quantiles(*each, probabilities=probabilities) for each in samples]
-        )
-
-    def _dataset(self, found: list[_Posterior]) -> xr.Dataset:
-        """Return the posteriors as schema fit/1."""
-        n_bin, n_band = len(found), self.flux.shape[0]
-        shape = (n_bin, len(self.attrs), len(QUANTILES))
-        quantiles = np.array([one.quantiles for one in found]).reshape(shape)
-        model_flux = np.array([one.model_flux for one in found]).reshape(n_bin, n_band)
-        numbers = {
-            name: ("bin", np.array([getattr(one, name) for one in found]), FIT.attrs(name))
-            for name in ("chi2", "n_eff", "ln_evidence")
-        }
-        flags = np.array([one.flags for one in found], np.uint16)
-        return FIT.validate(
-            self.models.assign_coords(
-                quantile=("quantile", np.array(QUANTILES), FIT.attrs("quantile"))
-            )
-            .assign(numbers)
-            .assign(
-                model_flux=(("bin", "band"), model_flux, FIT.attrs("model_flux")),
-                flags=("bin", flags, {**flag_attrs(), "long_name": "quality flags"}),
-            )
-            .assign(
-                {
-                    name: (("bin", "quantile"), quantiles[:, i], dict(attrs))
-                    for i, (name, attrs) in enumerate(self.attrs.items())
-                }
-            )
-            .assign_attrs(
-                {"schema": FIT.tag, "n_models": self.flux.shape[1]},
-                likelihood=self.settings.likelihood,
-                systematic_error=self.settings.systematic_error,
-            )
         )

@@ -14,18 +14,21 @@ import xarray as xr
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.schema import FIT, Schema
 from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.fitting.seds import Seds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pxdask.core.config import FitConfig
+    from pxdask.core.fits import FitConfig
+    from pxdask.fitting.fitter import Fitter
+    from pxdask.sps.library import ModelLibrary
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FitStage:
-    """Fit the bins ``[start, stop)`` of a galaxy by `RdspsFitter`.
+    """Fit the bins ``[start, stop)`` of a galaxy.
 
     A bin's result does not depend, to the last bit, on the block it is in.
 
@@ -33,22 +36,21 @@ class FitStage:
     ----------
     config : FitConfig
         Settings of the fit.
-    models : callable
-        Gives the model set (schema models/1) of a redshift, with the cube's bands in the
-        cube's order.
+    library : callable
+        Gives the models of a redshift, with the cube's bands in the cube's order.
     model_settings : mapping
-        JSON values that decide what ``models`` gives.
+        JSON values that decide what ``library`` gives.
     start, stop : int
         First bin, and the one after the last; bins past the galaxy's last are passed over.
     """
 
     config: FitConfig
-    models: Callable[[float], xr.Dataset]
+    library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     start: int
     stop: int
     name: ClassVar[str] = "fit"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     inputs: ClassVar[tuple[str, ...]] = ("bins",)
     output: ClassVar[Schema] = FIT
 
@@ -58,7 +60,7 @@ class FitStage:
 
     def settings(self) -> dict[str, object]:
         """Return the settings a bin's result depends on, which the block is not."""
-        fit = self.config.model_dump(mode="json", exclude={"block_size"})
+        fit = self.config.model_dump(mode="json", exclude={"block_size", "max_memory"})
         return {**fit, "models": dict(self.model_settings)}
 
     def run(self, galaxy: Mapping[str, object], *, bins: xr.Dataset) -> xr.Dataset:
@@ -74,7 +76,7 @@ class FitStage:
         Returns
         -------
         fit : xarray.Dataset
-            Schema fit/1, with ``attrs['bin_start']`` and ``attrs['bin_stop']``.
+            Schema fit/2, with ``attrs['bin_start']`` and ``attrs['bin_stop']``.
 
         Raises
         ------
@@ -84,19 +86,32 @@ class FitStage:
             If the models' bands are not those of the bins.
         """
         galaxy_id = galaxy.get("id", "of unknown id")
-        models = self.models(redshift_of(galaxy))
-        wanted, got = ([str(name) for name in ds["band"].values] for ds in (bins, models))
-        if wanted != got:
+        library = self.library(redshift_of(galaxy))
+        wanted = [str(name) for name in bins["band"].values]
+        if wanted != list(library.bands):
             raise ConfigError(
-                f"galaxy {galaxy_id}: the models have bands {got}, the bins {wanted}; "
-                "wanted the same bands in the same order"
+                f"galaxy {galaxy_id}: the models have bands {list(library.bands)}, the bins "
+                f"{wanted}; wanted the same bands in the same order"
             )
-        block = bins[["flux", "flux_err"]].isel(bin=slice(self.start, self.stop))
-        prepared = RdspsFitter(self.config).prepare(models)
-        fit = prepared.fit(block["flux"].values, block["flux_err"].values)
+        seds = _seds(bins, str(galaxy_id)).rows(self.start, self.stop)
+        fit = fitter_of(self.config).prepare(library).fit(seds)
         stop = self.start + fit.sizes["bin"]
         logger.info("galaxy %s: fitted bins [%d, %d)", galaxy_id, self.start, stop)
         return fit.assign_attrs(bin_start=self.start, bin_stop=stop)
+
+
+def fitter_of(settings: FitConfig) -> Fitter:
+    """Return the fitter that the settings name."""
+    return RdspsFitter(settings)
+
+
+def _seds(bins: xr.Dataset, galaxy_id: str) -> Seds:
+    """Return the SEDs of all bins of a galaxy."""
+    return Seds(
+        flux=bins["flux"].values,
+        flux_err=bins["flux_err"].values,
+        keys=tuple((galaxy_id, "fit", i) for i in range(bins.sizes["bin"])),
+    )
 
 
 def redshift_of(galaxy: Mapping[str, object]) -> float:
@@ -126,12 +141,12 @@ def join_blocks(blocks: Sequence[xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     blocks : sequence of xarray.Dataset
-        Schema fit/1, from `FitStage`, in the order of their bins.
+        Schema fit/2, from `FitStage`, in the order of their bins.
 
     Returns
     -------
     fit : xarray.Dataset
-        Schema fit/1: the same, to the last bit, as the fit of all bins as one block.
+        Schema fit/2: the same, to the last bit, as the fit of all bins as one block.
 
     Raises
     ------

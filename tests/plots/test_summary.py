@@ -9,7 +9,7 @@ from pxdask.core.errors import StoreError
 from pxdask.fitting import FitStage, MapStage
 from pxdask.plots import summary_figure, write_summary
 from pxdask.plots.panels import colour_image, window
-from pxdask.testing import digest, fake_galaxy
+from pxdask.testing import digest, fake_galaxy, library_of
 
 
 def parts(*, blank=False, one_bin=False, dark=False, **kwargs):
@@ -22,7 +22,9 @@ def parts(*, blank=False, one_bin=False, dark=False, **kwargs):
     if dark:
         bins["flux"].values[:] = np.nan
         cube["flux"].values[:] = np.nan
-    fit = FitStage(FitConfig(), lambda _: galaxy.models, {}, 0, 999).run(galaxy.row, bins=bins)
+    fit = FitStage(FitConfig(), lambda _: library_of(galaxy.models), {}, 0, 999).run(
+        galaxy.row, bins=bins
+    )
     maps = MapStage().run(galaxy.row, cube=cube, bins=bins, fit=fit)
     if blank:
         for name in maps.data_vars:

@@ -10,7 +10,7 @@ from pxdask.core.config import FitConfig
 from pxdask.core.errors import SchemaError
 from pxdask.core.schema import BINS, FIT, IMAGE
 from pxdask.fitting import RdspsFitter
-from pxdask.testing import check_fitter, check_stage, digest, fake_galaxy, fake_models
+from pxdask.testing import check_fitter, check_stage, digest, fake_galaxy, fake_models, library_of
 
 GALAXY = fake_galaxy(rng=np.random.default_rng(1), n_pixel=8, n_band=3, n_model=30)
 MODELS = fake_models(np.array([2e3, 5e3, 8e3, 2e4]), n_model=60, rng=np.random.default_rng(2))
@@ -102,12 +102,12 @@ class Spoiled:
 
     spoil: object
 
-    def prepare(self, models):
-        prepared, spoil = RdspsFitter(FitConfig()).prepare(models), self.spoil
+    def prepare(self, library):
+        prepared, spoil = RdspsFitter(FitConfig()).prepare(library), self.spoil
 
         class Prepared:
-            def fit(self, flux, flux_err):
-                return spoil(prepared.fit(flux, flux_err), flux)
+            def fit(self, seds):
+                return spoil(prepared.fit(seds), seds.flux)
 
         return Prepared()
 
@@ -134,11 +134,13 @@ def changed(fit, name, values):
 )
 def test_a_spoiled_fitter_is_seen(spoil, message):
     with pytest.raises(AssertionError, match=message):
-        check_fitter(Spoiled(spoil), MODELS)
+        check_fitter(Spoiled(spoil), library_of(MODELS))
 
 
 def test_a_good_fitter_passes():
-    assert FIT.validate(check_fitter(RdspsFitter(FitConfig()), MODELS)).sizes["bin"] == 5
+    assert (
+        FIT.validate(check_fitter(RdspsFitter(FitConfig()), library_of(MODELS))).sizes["bin"] == 5
+    )
 
 
 def test_digest_sees_the_last_bit_and_the_attributes():

@@ -1,0 +1,133 @@
+"""Settings of SED fitting, whatever the method and the data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveInt, model_validator
+
+from pxdask.core.settings import TEXT, Settings, setting
+
+
+class RefineConfig(Settings):
+    """More models where the posterior is, for SEDs that a library is too sparse for."""
+
+    min_n_eff: float = setting(
+        0.0, unit=TEXT, about="effective number of models to reach; 0: no refinement", ge=0
+    )
+    n_models: PositiveInt = setting(20000, unit=TEXT, about="models drawn in each round")
+    max_rounds: PositiveInt = setting(5, unit=TEXT, about="rounds at most")
+
+
+class McmcConfig(Settings):
+    """Affine-invariant ensemble sampling (Goodman & Weare 2010; emcee)."""
+
+    n_walkers: int = setting(100, unit=TEXT, about="walkers of each SED, even", ge=8)
+    max_steps: PositiveInt = setting(2000, unit=TEXT, about="steps at most, burn-in included")
+    check_every: PositiveInt = setting(100, unit=TEXT, about="steps between tests of convergence")
+    min_taus: float = setting(
+        50.0, unit=TEXT, about="autocorrelation times that a converged chain is long", gt=0
+    )
+    max_rhat: float = setting(1.02, unit=TEXT, about="largest split R-hat of a converged chain")
+    step_scale: float = setting(2.0, unit=TEXT, about="a of the stretch move", gt=1)
+
+    @model_validator(mode="after")
+    def _even(self) -> McmcConfig:
+        if self.n_walkers % 2:
+            raise ValueError(f"n_walkers is {self.n_walkers}; it must be even")
+        return self
+
+
+class NestedConfig(Settings):
+    """Nested sampling, for evidences."""
+
+    sampler: Literal["nautilus", "dynesty"] = setting("nautilus", unit=TEXT, about="package")
+    n_live: PositiveInt = setting(1000, unit=TEXT, about="live points")
+    max_calls: PositiveInt = setting(1_000_000, unit=TEXT, about="likelihoods at most")
+
+
+class SpectrumConfig(Settings):
+    """How a spectrum counts beside photometry, or alone."""
+
+    use: Literal["both", "photometry", "spectrum"] = setting(
+        "both", unit=TEXT, about="data that are fitted where an SED has both"
+    )
+    weight: float = setting(
+        1.0, unit=TEXT, about="factor on the spectrum's ln likelihood; photometry's is 1", gt=0
+    )
+    polynomial_order: int | None = setting(
+        3,
+        unit=TEXT,
+        about="Legendre order of the factor between model and spectrum; null: none, one scale",
+        ge=0,
+        le=30,
+    )
+    wave_ranges: tuple[tuple[float, float], ...] = setting(
+        (), unit="Angstrom", about="rest-frame ranges that are fitted; default: all"
+    )
+    mask_lines: bool = setting(
+        default=True, unit=TEXT, about="leave out the neighbourhood of emission lines"
+    )
+    line_half_width: float = setting(
+        10.0, unit="Angstrom", about="rest-frame half-width of what is left out at a line", gt=0
+    )
+    clip_sigma: float = setting(
+        3.0, unit=TEXT, about="residual beyond which a wavelength is dropped; 0: none is", ge=0
+    )
+    clip_rounds: PositiveInt = setting(2, unit=TEXT, about="rounds of clipping")
+    sigma: float = setting(
+        0.0, unit="km / s", about="velocity dispersion of the models, besides the LSF", ge=0
+    )
+
+
+class FitConfig(Settings):
+    """Random densely-sampled parameter space (Abdurro'uf et al. 2021, section 4), or MCMC."""
+
+    method: Literal["rdsps", "mcmc", "nested"] = setting("rdsps", unit=TEXT, about="method")
+    likelihood: Literal["gaussian", "student_t"] = setting(
+        "gaussian", unit=TEXT, about="form of the likelihood"
+    )
+    dof: float = setting(2.0, unit=TEXT, about="degrees of freedom of Student's t", gt=0)
+    systematic_error: float = setting(
+        0.05, unit=TEXT, about="error added in quadrature, as a fraction of flux", ge=0
+    )
+    systematic_sigma: float = setting(
+        0.0, unit=TEXT, about="error added in quadrature, as a fraction of the error itself", ge=0
+    )
+    limits_below: float | None = setting(
+        None,
+        unit=TEXT,
+        about="S/N below which a flux is an upper limit; default: only those marked as such",
+    )
+    limit_sigma: float = setting(
+        3.0, unit=TEXT, about="an upper limit made of a faint flux is this many errors", gt=0
+    )
+    n_samples: int = setting(0, unit=TEXT, about="posterior samples kept of each SED", ge=0)
+    block_size: PositiveInt = setting(64, unit=TEXT, about="SEDs fitted by one task")
+    max_memory: float = setting(2.0, unit="GB", about="memory a fit may take", gt=0)
+    refine: RefineConfig = setting(RefineConfig(), unit=TEXT, about="adaptive refinement")
+    mcmc: McmcConfig = setting(McmcConfig(), unit=TEXT, about="MCMC")
+    nested: NestedConfig = setting(NestedConfig(), unit=TEXT, about="nested sampling")
+    spectrum: SpectrumConfig = setting(SpectrumConfig(), unit=TEXT, about="spectra")
+
+
+class MapConfig(Settings):
+    """How results of bins become maps of pixels."""
+
+    mass_band: str | None = setting(
+        None, unit=TEXT, about="band whose light shares mass among pixels; default: the reddest"
+    )
+    sfr_band: str | None = setting(
+        None, unit=TEXT, about="band whose light shares SFR among pixels; default: the bluest"
+    )
+    inclination: bool = setting(
+        default=False,
+        unit=TEXT,
+        about="divide surface densities by the projection of an inclined disc",
+    )
+    axis_ratio: float | str = setting(
+        "axis_ratio", unit=TEXT, about="minor over major axis of the disc, or its column"
+    )
+    thickness: float = setting(
+        0.13, unit=TEXT, about="axis ratio of a disc seen edge-on", ge=0, lt=1
+    )
