@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from pxdask.core.bands import (
     BackgroundConfig,
@@ -22,14 +21,10 @@ from pxdask.core.bands import (
     SurveyName,
     UncertaintyConfig,
 )
-from pxdask.core.errors import ConfigError
 from pxdask.core.fits import FitConfig, MapConfig
+from pxdask.core.ifs import IfsConfig
 from pxdask.core.models import ModelConfig
-from pxdask.core.provenance import content_key
-from pxdask.core.settings import TEXT, Settings, setting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pxdask.core.settings import TEXT, FileSettings, Settings, setting
 
 __all__ = [
     "BackgroundConfig",
@@ -37,6 +32,7 @@ __all__ = [
     "BinConfig",
     "ExtinctionConfig",
     "FitConfig",
+    "IfsConfig",
     "ImageConfig",
     "MapConfig",
     "ModelConfig",
@@ -149,13 +145,16 @@ class BinConfig(Settings):
         return self
 
 
-class SurveyConfig(Settings):
+class SurveyConfig(FileSettings):
     """Everything that decides the results of a run, except the catalogue and the data."""
 
     name: str = setting("survey", unit=TEXT, about="name of the survey")
     seed: int = setting(1, unit=TEXT, about="seed of every random stream", ge=0)
     bands: tuple[BandConfig, ...] = setting(unit=TEXT, about="bands", min_length=1)
     images: ImageConfig = setting(ImageConfig(), unit=TEXT, about="image processing")
+    ifs: IfsConfig | None = setting(
+        None, unit=TEXT, about="integral-field cube of each galaxy; default: none"
+    )
     binning: BinConfig = setting(BinConfig(), unit=TEXT, about="binning")
     models: ModelConfig = setting(ModelConfig(), unit=TEXT, about="models")
     fit: FitConfig = setting(FitConfig(), unit=TEXT, about="fitting")
@@ -193,55 +192,6 @@ class SurveyConfig(Settings):
             raise ValueError("; ".join(faults))
         return self
 
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> SurveyConfig:
-        """Return the settings in a mapping.
-
-        Raises
-        ------
-        ConfigError
-            Naming every unknown key and bad value at once.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            lines = [
-                f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg']}"
-                f" (got {_short(fault['input'])})"
-                for fault in error.errors()
-            ]
-            text = "\n  - ".join(["the configuration has faults:", *lines])
-            raise ConfigError(text) from error
-
-    @classmethod
-    def load(cls, path: str | Path) -> SurveyConfig:
-        """Return the settings in a YAML file; see `parse` for the errors."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path} holds {type(values).__name__}, not a mapping of settings")
-        return cls.parse(values)
-
-    def dump(self) -> str:
-        """Return the resolved settings as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-
-    def key(self) -> str:
-        """Return the content key of the settings."""
-        return content_key(self.model_dump(mode="json"))
-
     def band(self, name: str) -> BandConfig:
         """Return the band of this name."""
         return next(band for band in self.bands if band.name == name)
-
-
-def _short(value: object) -> str:
-    """Return a value's text, cut to a readable length."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

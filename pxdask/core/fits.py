@@ -30,6 +30,17 @@ class McmcConfig(Settings):
     )
     max_rhat: float = setting(1.02, unit=TEXT, about="largest split R-hat of a converged chain")
     step_scale: float = setting(2.0, unit=TEXT, about="a of the stretch move", gt=1)
+    n_components: int = setting(
+        16,
+        unit=TEXT,
+        about="Gaussians of the mixture that every second step is drawn from; 0: no such steps",
+        ge=0,
+    )
+    adapt_steps: PositiveInt = setting(
+        1000,
+        unit=TEXT,
+        about="steps while the mixture is fitted, which do not count; half of all at most",
+    )
 
     @model_validator(mode="after")
     def _even(self) -> McmcConfig:
@@ -131,3 +142,9 @@ class MapConfig(Settings):
     thickness: float = setting(
         0.13, unit=TEXT, about="axis ratio of a disc seen edge-on", ge=0, lt=1
     )
+
+    @model_validator(mode="after")
+    def _ratio(self) -> MapConfig:
+        if not isinstance(self.axis_ratio, str) and not 0 < self.axis_ratio <= 1:
+            raise ValueError(f"axis_ratio is {self.axis_ratio}; wanted above 0 and at most 1")
+        return self

@@ -7,6 +7,7 @@ documentation of the data model is the table they form.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
+    from astropy.units import UnitBase
 
 QUANTILES = (0.16, 0.5, 0.84)
 """Posterior quantiles that every fit reports [1]."""
@@ -101,12 +103,18 @@ def _variable_problems(ds: xr.Dataset, name: str, var: Var, *, unit: bool) -> li
     if got.dtype != np.dtype(var.dtype):
         found.append(f"{name}: dtype {got.dtype}, expected {var.dtype}")
     try:
-        found_unit = Unit(got.attrs.get("units", "?"))
+        found_unit = _parsed(str(got.attrs.get("units", "?")))
     except ValueError:
         return [*found, f"{name}: unit {got.attrs.get('units')!r} is not one that astropy parses"]
-    if unit and found_unit != Unit(var.unit):
+    if unit and found_unit != _parsed(var.unit):
         found.append(f"{name}: units {got.attrs.get('units')!r}, expected {var.unit!r}")
     return found
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> UnitBase:
+    """Return the unit of a text; astropy takes longer to parse one than to compare many."""
+    return Unit(text)
 
 
 _BAND = {
@@ -122,6 +130,15 @@ _SPECTRAL = {
         ("wave",), "float64", "Angstrom", "width of the line spread function", required=False
     ),
 }
+
+
+def _measured(name: str, unit: str, meaning: str) -> dict[str, Var]:
+    """Return a property of bins and its uncertainty."""
+    return {
+        name: Var(("bin",), "float64", unit, meaning),
+        f"{name}_err": Var(("bin",), "float64", unit, "1-sigma uncertainty"),
+    }
+
 
 RAW = Schema(
     "raw",
@@ -175,7 +192,7 @@ BINS = Schema(
         ),
         "n_pieces": Var(("bin",), "int32", "", "pieces that do not touch", required=False),
         "sed_chi2": Var(
-            ("bin",), "float64", "", "mean reduced chi-square of pixels' shape", required=False
+            ("bin",), "float64", "", "reduced chi-square of the pixels' SED shapes", required=False
         ),
         **_SPECTRAL,
         "spectrum": Var(
@@ -187,6 +204,18 @@ BINS = Schema(
         "coverage": Var(
             ("bin",), "float64", "", "part of the pixels that have a spectrum", required=False
         ),
+    },
+)
+IFS = Schema(
+    "ifs",
+    1,
+    {
+        "wave": Var(("wave",), "float64", "Angstrom", "wavelength, observed frame, vacuum"),
+        "lsf_fwhm": Var(("wave",), "float64", "Angstrom", "width of the line spread function"),
+        "psf_fwhm": Var(("wave",), "float64", "arcsec", "width of the point spread function"),
+        "flux": Var(("wave", "y", "x"), "float32", _PER_ANGSTROM, "flux density per own pixel"),
+        "flux_err": Var(("wave", "y", "x"), "float32", _PER_ANGSTROM, "1-sigma uncertainty"),
+        "flags": Var(("wave", "y", "x"), "uint16", "", "quality flags"),
     },
 )
 CUBE = Schema(
@@ -201,6 +230,35 @@ CUBE = Schema(
         "region": Var(("y", "x"), "bool", "", "pixels that have a spectrum", required=False),
         "noise_area": Var(
             (), "float64", "pix", "pixels over which noise is correlated", required=False
+        ),
+        "polynomial": Var(
+            ("order", "y", "x"),
+            "float32",
+            "",
+            "Legendre factor that brought the spectrum to the images' light",
+            required=False,
+        ),
+        "match_chi2": Var(
+            ("y", "x"), "float32", "", "chi-square of the photometry's best model", required=False
+        ),
+    },
+)
+SEDS = Schema(
+    "seds",
+    1,
+    {
+        **_BAND,
+        "id": Var(("bin",), "str", "", "name of the SED"),
+        "redshift": Var(("bin",), "float64", "", "redshift; NaN where it is not known"),
+        "flux": Var(("bin", "band"), "float64", "uJy", "flux density; NaN where there is none"),
+        "flux_err": Var(("bin", "band"), "float64", "uJy", "1-sigma uncertainty of flux"),
+        "upper_limit": Var(
+            ("bin", "band"), "bool", "", "flux is an upper limit, flux_err its softness"
+        ),
+        **_SPECTRAL,
+        "spectrum": Var(("bin", "wave"), "float64", _PER_ANGSTROM, "spectrum", required=False),
+        "spectrum_err": Var(
+            ("bin", "wave"), "float64", _PER_ANGSTROM, "1-sigma uncertainty", required=False
         ),
     },
 )
@@ -357,13 +415,46 @@ PROFILE = Schema(
         "n_pix": Var(("ring", "band"), "int32", "", "good pixels in the ring"),
     },
 )
+LINES = Schema(
+    "lines",
+    1,
+    {
+        "line": Var(("line",), "str", "", "name of the emission line"),
+        "rest_wave": Var(("line",), "float64", "Angstrom", "rest-frame wavelength, vacuum"),
+        "bin_map": Var(("y", "x"), "int32", "", "bin of each pixel; -1 where none", required=False),
+        "n_pix": Var(("bin",), "int32", "", "pixels in the bin"),
+        "flux": Var(("bin", "line"), "float64", "1e-17 erg s-1 cm-2", "flux; of doublets the main"),
+        "flux_err": Var(("bin", "line"), "float64", "1e-17 erg s-1 cm-2", "1-sigma uncertainty"),
+        "limit": Var(
+            ("bin", "line"), "float64", "1e-17 erg s-1 cm-2", "upper limit where not detected"
+        ),
+        "width": Var(("bin", "line"), "float64", "Angstrom", "equivalent width, rest frame"),
+        "width_err": Var(("bin", "line"), "float64", "Angstrom", "1-sigma uncertainty"),
+        "flags": Var(("bin", "line"), "uint16", "", "quality flags"),
+        **_measured("velocity", "km s-1", "velocity of the gas from the redshift"),
+        **_measured("sigma", "km s-1", "velocity dispersion of the gas"),
+        "chi2": Var(("bin",), "float64", "", "chi-square near the lines"),
+        "n_used": Var(("bin",), "int32", "", "wavelengths fitted"),
+        **_measured("dn4000", "", "mean F_nu at 4000-4100 over 3850-3950 Angstrom"),
+        **_measured("decrement", "", "H alpha over H beta"),
+        **_measured("ebv", "mag", "colour excess of the gas"),
+        **_measured("attenuation", "mag", "attenuation of H alpha"),
+        **_measured("luminosity", "erg s-1", "H alpha, corrected for dust"),
+        **_measured("sfr", "Msun yr-1", "star formation rate of H alpha"),
+    },
+)
+LINE_MAPS = Schema(
+    "line-maps", 1, each=Var(("y", "x"), "float32", "", "spectral property of pixels")
+)
 SCHEMAS = {
     schema.tag: schema
     for schema in (
         RAW,
         IMAGE,
         BINS,
+        IFS,
         CUBE,
+        SEDS,
         SSP,
         FILTERS,
         MODELS,
@@ -373,6 +464,8 @@ SCHEMAS = {
         MAPS,
         PHOTOMETRY,
         PROFILE,
+        LINES,
+        LINE_MAPS,
     )
 }
 """Every schema by its tag."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
+import yaml
 from astropy.units import Quantity, Unit
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pxdask.core.errors import DataError
+from pxdask.core.errors import ConfigError, DataError, brief
+from pxdask.core.provenance import content_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,3 +94,50 @@ class Settings(BaseModel):
     """Frozen settings; keys that are not known are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileSettings(Settings):
+    """Settings that are a YAML file on disk."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings in a mapping.
+
+        Raises
+        ------
+        ConfigError
+            Naming every unknown key and bad value at once.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg']}"
+                f" (got {brief(fault['input'], length=60)})"
+                for fault in error.errors()
+            ]
+            text = "\n  - ".join(["the configuration has faults:", *lines])
+            raise ConfigError(text) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the settings in a YAML file; see `parse` for the errors."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} holds {type(values).__name__}, not a mapping of settings")
+        return cls.parse(values)
+
+    def dump(self) -> str:
+        """Return the resolved settings as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def key(self) -> str:
+        """Return the content key of the settings."""
+        return content_key(self.model_dump(mode="json"))

@@ -2,63 +2,33 @@
 
 The algorithm is Abdurro'uf et al. 2021 (ApJS 254, 15), section 3.3. Its cost here grows with
 the number of pixels, not with pixels times bins: seeds come from one sort, and free pixels are
-found by jumping along the rows of the grid, over whatever is binned already.
+found by jumping along the rows of the grid, over whatever is binned already. The SEDs of pixels
+near one another are kept near in memory, as a bin reads them together.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
 from pxdask.core.errors import ConfigError, DataError
-from pxdask.kernels.noise import growth
+from pxdask.kernels.bin_growth import Demand, Pixels, make_bins
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-_FAR_FAILURES = 64
-"""Failed seeds that may each search the whole region; later ones search near by only."""
+_TILE = 8
+"""Side of the squares of pixels whose SEDs follow one another in memory [pix]."""
 
-_NEAR_STEPS = 1024
-"""Pixels tested and row pieces scanned by one seed once `_FAR_FAILURES` seeds have failed."""
-
-
-class _Pixels(NamedTuple):
-    """Pixels of the region in row-major order; an unusable band has flux 0, variance inf."""
-
-    flux: NDArray[np.float64]  # (n_pix, n_band)
-    var: NDArray[np.float64]  # (n_pix, n_band), for the signal-to-noise ratio
-    test_var: NDArray[np.float64]  # (n_pix, n_band), for the similarity of SEDs
-    row: NDArray[np.int64]  # (n_pix,)
-    col: NDArray[np.int64]  # (n_pix,)
-    number: NDArray[np.int64]  # (ny, nx): number of the pixel, -1 outside
-    free: NDArray[np.int64]  # (ny, nx + 1): where to look for the next free pixel of the row
-
-
-class _Demand(NamedTuple):
-    """What a bin must be, and when to stop."""
-
-    min_snr: NDArray[np.float64]  # (n_band,), 0: no demand
-    noise_area: NDArray[np.float64]  # (n_band,)
-    max_chi2: float
-    radius: float
-    ring_width: float
-    stop_at_total: bool
-
-
-class _Sums(NamedTuple):
-    """Sums over a set of pixels."""
-
-    flux: NDArray[np.float64]  # (n_band,)
-    var: NDArray[np.float64]  # (n_band,)
-    n_pix: NDArray[np.int64]  # (n_band,): usable pixels
+_TILES = 8
+"""Tiles packed together, so that what is written fits the processor's cache."""
 
 
 def sed_similarity_bins(
-    flux: NDArray[np.float64],
-    flux_err: NDArray[np.float64],
+    flux: NDArray[np.floating],
+    flux_err: NDArray[np.floating],
     region: NDArray[np.bool_],
     *,
     reference: int,
@@ -79,10 +49,12 @@ def sed_similarity_bins(
 
     Parameters
     ----------
-    flux, flux_err : (n_band, ny, nx) float64
+    flux, flux_err : (n_band, ny, nx) float32 or float64
         Flux per pixel and its 1-sigma error [any unit]. Where the flux is not finite or the
         error not finite and positive, that band of that pixel is left out of sums and
-        chi-squares. Negative fluxes count as they are.
+        chi-squares. Negative fluxes count as they are. Two float32 arrays are kept as such, in
+        half the memory, while sums and chi-squares are in double precision all the same: the
+        bins are those of the arrays converted. Any memory layout will do.
     region : (ny, nx) bool
         Pixels to bin.
     reference : int
@@ -128,10 +100,16 @@ def sed_similarity_bins(
     left, or when no subset of the free pixels could meet the demands: by the Cauchy-Schwarz
     inequality its S/N is at most ``sqrt(sum max(f, 0)^2 / sigma^2)``.
 
-    Each seed ends after at most as many rings as the region is wide. The first 64 failing
-    seeds may search the whole region, later ones (and the bins they would make) about 1024
-    pixels around them, so failures cost at most about (64 + 1024) n_pix tests, and usually a few
-    n_pix. A bin costs one test for each free pixel it reaches.
+    A bin is connected in the paper's sense, proximity: it lies in a circle around its seed, all
+    of whose free pixels of the seed's shape are in it. Its pixels need not touch.
+
+    The first 64 failing seeds may search the whole region, later ones (and the bins they would
+    make) about 1024 pixels around them. As soon as a search has taken more steps than there are
+    free pixels, these are listed once and the rings taken from the list, so that a failure costs
+    about two steps a free pixel at most: all failures together about 128 n_pix steps at worst,
+    and usually, where little is free by then, nearly nothing. A bin costs one test for each free
+    pixel it reaches. The result depends on neither empty margins nor the image's orientation,
+    but for ties.
     """
     _check_settings(min_diameter, max_chi2, ring_width, systematic_error)
     if flux.ndim != 3 or flux.shape != flux_err.shape or flux.shape[1:] != region.shape:
@@ -142,23 +120,48 @@ def sed_similarity_bins(
     n_band = flux.shape[0]
     if not 0 <= reference < n_band:
         raise ConfigError(f"reference band {reference} is not one of the {n_band} bands")
-    demand = _Demand(
+    bin_map = np.full(region.shape, -1, dtype=np.int32)
+    if not region.any():
+        return bin_map
+    demand = Demand(
         min_snr=np.fmax(np.broadcast_to(np.asarray(min_snr, dtype=float), n_band), 0.0),
         noise_area=np.fmax(np.broadcast_to(np.asarray(noise_area, dtype=float), n_band), 1.0),
         max_chi2=float(max_chi2),
         radius=0.5 * float(min_diameter),
         ring_width=float(ring_width),
+        systematic_error=float(systematic_error),
         stop_at_total=bool(stop_at_total),
     )
-    pixels = _pixels(flux, flux_err, region, systematic_error)
-    bin_map = np.full(region.shape, -1, dtype=np.int32)
-    if len(pixels.row):
-        brightness = np.where(
-            np.isfinite(pixels.var[:, reference]), pixels.flux[:, reference], -np.inf
-        )
-        seeds = np.argsort(-brightness, kind="stable")
-        bin_map[pixels.row, pixels.col] = _make_bins(pixels, demand, seeds)
+    box = _bounding_box(region)
+    flux, flux_err, region = flux[:, *box], flux_err[:, *box], np.ascontiguousarray(region[box])
+    seeds = _seeds(flux[reference], flux_err[reference], region)
+    bin_map[box] = make_bins(_pixels(flux, flux_err, region), demand, seeds)
     return bin_map
+
+
+def binning_bytes(n_pix: int, n_band: int, shape: tuple[int, int], *, itemsize: int = 8) -> int:
+    """Return the memory that `sed_similarity_bins` takes at most, beside its inputs [byte].
+
+    Parameters
+    ----------
+    n_pix : int
+        Pixels of the region.
+    n_band : int
+        Bands.
+    shape : (int, int)
+        Rows and columns of the image.
+    itemsize : int
+        Bytes of a number: 4 if flux and flux_err are both float32, else 8.
+
+    Returns
+    -------
+    n_bytes : int
+        SEDs of the region (flux and error); for each of its pixels 64 bytes of seeds, members
+        and the search for far ones; for each pixel of the image 24 of maps and of the way to
+        free pixels. Inputs that are neither float32 nor float64, of two types or of foreign byte
+        order are copied on top, to float64.
+    """
+    return n_pix * (2 * n_band * itemsize + 64) + shape[0] * shape[1] * 24
 
 
 def _check_settings(
@@ -176,240 +179,101 @@ def _check_settings(
         raise ConfigError(f"systematic_error is {systematic_error}; it must be 0 or a fraction")
 
 
-def _pixels(
-    flux: NDArray[np.float64],
-    flux_err: NDArray[np.float64],
-    region: NDArray[np.bool_],
-    systematic_error: float,
-) -> _Pixels:
-    """Return the region's pixels with their bands side by side, and the grid to find them."""
-    ny, nx = region.shape
-    row, col = np.nonzero(region)
-    values = np.asarray(flux[:, row, col].T, dtype=float)
-    errors = np.asarray(flux_err[:, row, col].T, dtype=float)
+def _bounding_box(region: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold the region, which has a pixel."""
+    rows, cols = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+
+
+def _seeds(
+    flux: NDArray[np.floating], flux_err: NDArray[np.floating], region: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return positions of the region's pixels in the flattened grid, the brightest first."""
+    position = np.flatnonzero(region)
+    values, errors = flux[region], flux_err[region]
     usable = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
-    clean = np.ascontiguousarray(np.where(usable, values, 0.0))
-    var = np.ascontiguousarray(np.square(np.where(usable, errors, np.inf)))
-    number = np.full((ny, nx), -1, dtype=np.int64)
-    number[row, col] = np.arange(len(row))
-    free = np.tile(np.arange(nx + 1), (ny, 1))
-    free[:, :nx][~region] += 1
-    test_var = var + (systematic_error * clean) ** 2 if systematic_error else var
-    return _Pixels(clean, var, test_var, row, col, number, free)
+    faintness = np.where(usable, -values, np.inf)
+    # Several times as fast as a stable sort, whose only service is the order of ties.
+    order = np.argsort(faintness)
+    _sort_ties(faintness, order)
+    return position[order]
 
 
 @njit(cache=True)
-def _make_bins(pixels: _Pixels, demand: _Demand, seeds: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the bin of each pixel; what makes no bin goes into the last one."""
-    n_pix, n_band = pixels.flux.shape
-    label = np.full(n_pix, -1, dtype=np.int32)
-    passed_over = np.zeros(n_pix, dtype=np.bool_)
-    members = np.empty(n_pix, dtype=np.int64)  # working space, used again by every seed
-    sums = _Sums(np.zeros(n_band), np.zeros(n_band), np.zeros(n_band, dtype=np.int64))
-    total = _Sums(np.zeros(n_band), np.zeros(n_band), np.zeros(n_band, dtype=np.int64))
-    for pixel in range(n_pix):
-        _add(pixels, pixel, total, 1)
-    n_bin, n_failed, next_check = 0, 0, 0
-    for seed in seeds:
-        if label[seed] >= 0 or passed_over[seed]:
-            continue
-        if n_failed == next_check:  # at 0, 1, 2, 4, 8 ... failures: never the main cost
-            if not _could_meet(pixels, demand, label):
-                break
-            next_check = max(1, 2 * n_failed)
-        max_steps = 2**62 if n_failed < _FAR_FAILURES else _NEAR_STEPS
-        hopeless = demand.stop_at_total and not _meets(demand, total)
-        max_rings = 1 if hopeless else 2**62
-        n_members, n_rings = _grow(pixels, demand, members, sums, seed, max_rings, max_steps)
-        if _meets(demand, sums):
-            for pixel in members[:n_members]:
-                label[pixel] = n_bin
-                pixels.free[pixels.row[pixel], pixels.col[pixel]] = pixels.col[pixel] + 1
-                _add(pixels, pixel, total, -1)
-            n_bin += 1
-        elif hopeless and n_rings > 0:
-            break
-        else:
-            n_failed += 1
-            _pass_over(pixels, demand, members[:n_members], seed, passed_over)
-    label[label < 0] = n_bin
-    return label
+def _sort_ties(values: NDArray[np.floating], order: NDArray[np.int64]) -> None:
+    """Put indices of equal values in order, given an order that sorts the values."""
+    first = 0
+    for last in range(1, len(order) + 1):
+        if last == len(order) or values[order[last]] != values[order[first]]:
+            if last > first + 1:
+                order[first:last] = np.sort(order[first:last])
+            first = last
+
+
+def _pixels(
+    flux: NDArray[np.floating], flux_err: NDArray[np.floating], region: NDArray[np.bool_]
+) -> Pixels:
+    """Return the region's pixels with their bands side by side, and the grid to find them."""
+    single = flux.dtype == flux_err.dtype == np.float32
+    dtype: np.dtype[np.floating] = np.dtype(np.float32) if single else np.dtype(np.float64)
+    n_band, (ny, nx) = len(flux), region.shape
+    pixels = Pixels(
+        sed=np.empty((np.count_nonzero(region), 2, n_band), dtype),
+        number=np.full((ny, nx), -1, np.int32),
+        free=np.empty((ny, nx + 1), np.int32),
+    )
+    pixels.free[:] = np.arange(nx + 1)
+    pixels.free[:, :nx][~region] += 1
+    # Copies only where an input is of another type or byte order.
+    _pack(flux.astype(dtype, copy=False), flux_err.astype(dtype, copy=False), region, pixels)
+    return pixels
 
 
 @njit(cache=True)
-def _grow(
-    pixels: _Pixels,
-    demand: _Demand,
-    members: NDArray[np.int64],
-    sums: _Sums,
-    seed: int,
-    max_rings: int,
-    max_steps: int,
-) -> tuple[int, int]:
-    """Grow a bin from a seed until it meets the demands or cannot; return pixels and rings."""
-    sums.flux[:] = 0.0
-    sums.var[:] = 0.0
-    sums.n_pix[:] = 0
-    row, col = pixels.row[seed], pixels.col[seed]
-    rows = max(row - pixels.row[0], pixels.row[-1] - row)
-    cols = max(col, pixels.number.shape[1] - 1 - col)
-    reach = rows * rows + cols * cols
-    inner, outer, ring = -1, _squared(demand.radius), 0.0
-    n_members, n_rings, steps = 0, 0, 0
-    while True:
-        n_members, work = _add_ring(pixels, demand, members, n_members, sums, seed, inner, outer)
-        steps += work
-        given_up = outer >= reach or n_rings >= max_rings or steps > max_steps
-        if given_up or _meets(demand, sums):
-            return n_members, n_rings
-        inner = outer
-        n_rings += 1
-        ring += 1.0
-        # A ring too thin to hold any pixel is skipped: on to the one that holds the next distance.
-        following = (np.sqrt(inner + 1.0) * (1.0 - 1e-12) - demand.radius) / demand.ring_width
-        ring = max(ring, np.ceil(following))
-        radius = min(demand.radius + ring * demand.ring_width, np.sqrt(reach))
-        outer = max(inner + 1, _squared(radius))
-
-
-@njit(cache=True)
-def _squared(radius: float) -> int:
-    """Return the largest squared pixel distance inside a radius, safe against rounding."""
-    return int(np.floor(radius * radius * (1.0 + 1e-12)))
-
-
-@njit(cache=True)
-def _add_ring(
-    pixels: _Pixels,
-    demand: _Demand,
-    members: NDArray[np.int64],
-    n_members: int,
-    sums: _Sums,
-    seed: int,
-    inner: int,
-    outer: int,
-) -> tuple[int, int]:
-    """Join free pixels with inner < squared distance <= outer; return members and work done.
-
-    With ``inner`` = -1 the ring is the whole disc, whose pixels join untested.
-    """
-    row, col = pixels.row[seed], pixels.col[seed]
-    n_row, n_col = pixels.number.shape
-    half = _root(outer)
-    work = 0
-    for y in range(max(0, row - half), min(n_row, row + half + 1)):
-        far = _root(outer - (y - row) ** 2)
-        left = inner - (y - row) ** 2
-        near = _root(left) if left >= 0 else -1
-        for side in range(2 if near >= 0 else 1):
-            first = col + near + 1 if side else col - far
-            last = col - near - 1 if near >= 0 and not side else col + far
-            last = min(last, n_col - 1)
-            work += 1
-            x = _next_free(pixels.free, y, max(first, 0)) if first <= last else n_col
-            while x <= last:
-                pixel = pixels.number[y, x]
-                work += 1
-                if inner < 0 or _similar(pixels, pixel, seed, demand.max_chi2):
-                    members[n_members] = pixel
-                    n_members += 1
-                    _add(pixels, pixel, sums, 1)
-                x = _next_free(pixels.free, y, x + 1)
-    return n_members, work
-
-
-@njit(cache=True)
-def _root(square: int) -> int:
-    """Return the integer square root."""
-    root = int(np.sqrt(square))
-    while root * root > square:
-        root -= 1
-    while (root + 1) * (root + 1) <= square:
-        root += 1
-    return root
-
-
-@njit(cache=True)
-def _next_free(free: NDArray[np.int64], y: int, x: int) -> int:
-    """Return the first free column from x on, the row's length if none; shorten the way."""
-    found = x
-    while free[y, found] != found:
-        found = free[y, found]
-    while free[y, x] != found:
-        following = free[y, x]
-        free[y, x] = found
-        x = following
-    return found
-
-
-@njit(cache=True)
-def _similar(pixels: _Pixels, pixel: int, seed: int, max_chi2: float) -> bool:
-    """Return whether two SEDs have one shape (equations 1 and 2)."""
-    flux, var = pixels.flux, pixels.test_var
-    cross, norm, n_usable = 0.0, 0.0, 0
-    for band in range(flux.shape[1]):
-        weight = 1.0 / (var[pixel, band] + var[seed, band])
-        cross += flux[pixel, band] * flux[seed, band] * weight
-        norm += flux[seed, band] ** 2 * weight
-        n_usable += weight > 0.0
-    scale = cross / norm if norm > 0.0 else 0.0
-    chi2 = 0.0
-    for band in range(flux.shape[1]):
-        residual = flux[pixel, band] - scale * flux[seed, band]
-        chi2 += residual**2 / (var[pixel, band] + var[seed, band])
-    return n_usable > 0 and chi2 <= max_chi2 * n_usable
-
-
-@njit(cache=True)
-def _add(pixels: _Pixels, pixel: int, sums: _Sums, sign: int) -> None:
-    """Add a pixel's usable bands to the sums (sign 1), or take them out (-1)."""
-    for band in range(len(sums.flux)):
-        if pixels.var[pixel, band] < np.inf:
-            sums.flux[band] += sign * pixels.flux[pixel, band]
-            sums.var[band] += sign * pixels.var[pixel, band]
-            sums.n_pix[band] += sign
-
-
-@njit(cache=True)
-def _meets(demand: _Demand, sums: _Sums) -> bool:
-    """Return whether sums reach the S/N in every band that has a demand."""
-    for band in range(len(sums.flux)):
-        if demand.min_snr[band] > 0.0:
-            area, n = demand.noise_area[band], sums.n_pix[band]
-            if n == 0:
-                return False
-            var = max(sums.var[band], 0.0) * growth(float(n), area)
-            if not sums.flux[band] >= demand.min_snr[band] * np.sqrt(var):
-                return False
-    return True
-
-
-@njit(cache=True)
-def _could_meet(pixels: _Pixels, demand: _Demand, label: NDArray[np.int32]) -> bool:
-    """Return False only if no subset of the free pixels can meet the demands."""
-    for band in range(pixels.flux.shape[1]):
-        best = 0.0
-        for pixel in range(len(label)):
-            if label[pixel] < 0 and pixels.flux[pixel, band] > 0.0:
-                best += pixels.flux[pixel, band] ** 2 / pixels.var[pixel, band]
-        if best * (1.0 + 1e-9) < demand.min_snr[band] ** 2:
-            return False
-    return True
-
-
-@njit(cache=True)
-def _pass_over(
-    pixels: _Pixels,
-    demand: _Demand,
-    members: NDArray[np.int64],
-    seed: int,
-    passed_over: NDArray[np.bool_],
+def _pack(
+    flux: NDArray[np.floating],
+    flux_err: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    pixels: Pixels,
 ) -> None:
-    """Mark a failed seed, and members near it with its SED, as seeds no more."""
-    near = _squared(4.0 * demand.radius)
-    for pixel in members:
-        dy = pixels.row[pixel] - pixels.row[seed]
-        dx = pixels.col[pixel] - pixels.col[seed]
-        if dy * dy + dx * dx <= near and _similar(pixels, pixel, seed, demand.max_chi2):
-            passed_over[pixel] = True
-    passed_over[seed] = True
+    """Put the SEDs of the region's pixels in order of tiles."""
+    ny, nx = region.shape
+    width = _TILE * _TILES
+    n_pix = 0
+    for top in range(0, ny, _TILE):
+        for left in range(0, nx, width):
+            block = (slice(top, top + _TILE), slice(left, left + width))
+            number = pixels.number[block]
+            n_pix = _number_pixels(region[block], number, n_pix)
+            for band in range(len(flux)):
+                _put(flux[band][block], flux_err[band][block], number, pixels.sed[:, :, band])
+
+
+@njit(cache=True)
+def _put(
+    flux: NDArray[np.floating],
+    flux_err: NDArray[np.floating],
+    number: NDArray[np.int32],
+    sed: NDArray[np.floating],
+) -> None:
+    """Put one band of numbered pixels into (n_pix, 2) flux and error."""
+    for y in range(number.shape[0]):
+        for x in range(number.shape[1]):
+            pixel = number[y, x]
+            if pixel >= 0:
+                value, error = flux[y, x], flux_err[y, x]
+                usable = np.isfinite(value) and np.isfinite(error) and error > 0
+                sed[pixel, 0] = value if usable else 0.0
+                sed[pixel, 1] = error if usable else np.inf
+
+
+@njit(cache=True)
+def _number_pixels(region: NDArray[np.bool_], number: NDArray[np.int32], first: int) -> int:
+    """Return the next number after numbering the region's pixels tile by tile from the first."""
+    for left in range(0, region.shape[1], _TILE):
+        for y in range(region.shape[0]):
+            for x in range(left, min(left + _TILE, region.shape[1])):
+                if region[y, x]:
+                    number[y, x] = first
+                    first += 1
+    return first

@@ -8,9 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from astropy.wcs.utils import pixel_to_pixel
+
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.images import common_grid
 from pxdask.images.calibration import keyword_faults, read_keywords, with_survey_defaults
+from pxdask.images.grid import parse_wcs
 from pxdask.io.catalog import fill_template, sky_position
 from pxdask.io.fits import image_shape, read_header
 from pxdask.io.kernels import find_kernel
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SAME_PIXELS = 0.5
+"""Distance at which a pixel of one grid is another's [pix]."""
+
 
 @dataclass(frozen=True, slots=True)
 class GalaxyInputs:
@@ -34,7 +41,7 @@ class GalaxyInputs:
 
     ``bands`` have their templates filled in, and what their surveys give; ``checksums`` hold,
     for each band, one digest of each of its files; ``stars`` are ra, dec [deg] and radius
-    [arcsec] of what is masked.
+    [arcsec] of what is masked; ``bin_map`` is the file of given bins, with its digest.
     """
 
     galaxy: Mapping[str, object]
@@ -43,6 +50,15 @@ class GalaxyInputs:
     grid: Grid
     checksums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stars: tuple[tuple[float, float, float], ...] = ()
+    bin_map: BinMapFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BinMapFile:
+    """A map of bins that the user gives: the file, and the checksum of its content."""
+
+    path: Path
+    checksum: str
 
 
 def resolved_bands(
@@ -151,6 +167,54 @@ def star_list(
     return read_stars(Path(root) / fill_template(config.images.region.stars, galaxy, root=root))
 
 
+def bin_map_path(galaxy: Mapping[str, object], config: SurveyConfig, *, root: str) -> Path | None:
+    """Return the file of the bins given for a galaxy; None where bins are made.
+
+    Raises
+    ------
+    ConfigError
+        If the template needs a column that the galaxy does not have.
+    """
+    if config.binning.map is None:
+        return None
+    return Path(root) / fill_template(config.binning.map, galaxy, root=root)
+
+
+def require_on_grid(path: Path, grid: Grid) -> None:
+    """Raise `DataError` unless a map of bins lies on the galaxy's grid.
+
+    A map without coordinates is believed if its shape is the grid's; one with celestial
+    coordinates must have its pixels where the grid has, to half a pixel in the corners.
+    """
+    shape = image_shape(path)
+    if shape != grid.shape:
+        raise DataError(f"the map of bins {path} is {shape}, the galaxy's grid {grid.shape}")
+    try:
+        wcs = read_header(path).wcs
+    except DataError:
+        return  # no coordinates
+    ny, nx = shape
+    x, y = np.array([0.0, nx - 1, 0.0, nx - 1]), np.array([0.0, 0.0, ny - 1, ny - 1])
+    there = pixel_to_pixel(parse_wcs(wcs), grid.to_wcs(), x, y)
+    away = float(np.max(np.hypot(there[0] - x, there[1] - y)))
+    if not away <= _SAME_PIXELS:
+        raise DataError(
+            f"the map of bins {path} is not on the galaxy's grid: by their coordinates its corners"
+            f" are {away:.1f} pixels away; make it on the grid of the cube"
+        )
+
+
+def _given_map(
+    galaxy: Mapping[str, object], config: SurveyConfig, *, root: str, grid: Grid
+) -> BinMapFile | None:
+    """Return the map of bins given for a galaxy, which must lie on its grid."""
+    path = bin_map_path(galaxy, config, root=root)
+    if path is None:
+        return None
+    require_on_grid(path, grid)
+    return BinMapFile(path, _checksum(path))
+
+
 def inspect_galaxy(
     galaxy: Mapping[str, object], config: SurveyConfig, *, root: str
 ) -> GalaxyInputs:
@@ -168,13 +232,20 @@ def inspect_galaxy(
         stars = star_list(galaxy, config, root=root)
     except (DataError, ConfigError) as error:
         faults.append(("", str(error)))
-    if faults:
+    grid: Grid | None = None
+    given: BinMapFile | None = None
+    try:
+        if len(headers) == len(bands):
+            grid = stamp_grid(galaxy, headers, config)
+            given = _given_map(galaxy, config, root=root, grid=grid)
+    except (DataError, ConfigError) as error:
+        faults.append(("", str(error)))
+    if faults or grid is None:
         raise DataError(
             "; ".join(f"band {band}: {message}" if band else message for band, message in faults)
         )
-    grid = stamp_grid(galaxy, headers, config)
     checksums = {band.name: tuple(_checksum(path) for path in band_files(band)) for band in bands}
-    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars)
+    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars, given)
 
 
 def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> BandConfig:

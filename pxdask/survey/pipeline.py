@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pxdask.binning import BinStage
 from pxdask.core.bands import BackgroundConfig
@@ -16,12 +16,14 @@ from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
 from pxdask.images.calibration import needs_sky
 from pxdask.images.extinction import map_ebv
 from pxdask.io.catalog import sky_position
-from pxdask.io.fits import image_shape, read_kernel
+from pxdask.io.fits import image_shape, read_kernel, read_section
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
 from pxdask.survey.plan import Keys, stage_key
 from pxdask.survey.products import load_curves, model_library
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
     from pxdask.sps.library import ModelLibrary
     from pxdask.survey.inspect import GalaxyInputs
@@ -123,12 +125,12 @@ class Pipeline:
             bands = tuple(band.name for band in self.inputs.bands)
             return CubeStage(config.images, bands, stars=self.inputs.stars)
         if name == "bins":
-            return BinStage(config.binning)
+            return BinStage(config.binning, given=self._given_bins())
         if name == "fit":
             stop = first + config.fit.block_size
             return FitStage(config.fit, self._library, self._model_settings(), first, stop)
         if name == "maps":
-            return MapStage(config.models)
+            return MapStage(config.models, config.maps)
         raise ConfigError(f"there is no stage {name!r}")
 
     def keys(self) -> Keys:
@@ -139,11 +141,24 @@ class Pipeline:
             for band in self.inputs.bands
         }
         cube = stage_key(self.stage("cube"), galaxy, *image.values())
-        bins = stage_key(self.stage("bins"), galaxy, cube)
+        given = (self.inputs.bin_map.checksum,) if self.inputs.bin_map is not None else ()
+        bins = stage_key(BinStage(self.config.binning), galaxy, cube, *given)
         fit = stage_key(self.stage("fit"), galaxy, bins)
         maps = stage_key(self.stage("maps"), galaxy, cube, bins, fit)
         products = content_key(["products", PRODUCTS_VERSION, self.config.name, maps])
         return Keys(image, cube, bins, fit, maps, products)
+
+    def _given_bins(self) -> NDArray[Any] | None:
+        """Return the map of bins that the user gives; None where bins are made.
+
+        Raises
+        ------
+        DataError
+            If its file cannot be read.
+        """
+        if self.inputs.bin_map is None:
+            return None
+        return read_section(self.inputs.bin_map.path, 0, slice(None), slice(None))
 
     def _map_ebv(self) -> float | None:
         """Return E(B-V) from the dust map that the settings name [mag]; None where none is."""

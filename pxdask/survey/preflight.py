@@ -13,7 +13,14 @@ from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
 from pxdask.images.surveys import Pixels
 from pxdask.io.catalog import rows
-from pxdask.survey.inspect import open_headers, resolved_bands, stamp_grid, star_list
+from pxdask.survey.inspect import (
+    bin_map_path,
+    open_headers,
+    require_on_grid,
+    resolved_bands,
+    stamp_grid,
+    star_list,
+)
 from pxdask.survey.products import known_filters
 
 if TYPE_CHECKING:
@@ -161,6 +168,8 @@ def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: s
         try:
             grid = stamp_grid(galaxy, headers, config)
             size = BYTES_PER_PIXEL * len(bands) * grid.shape[0] * grid.shape[1]
+            if len(headers) == len(bands) and (path := bin_map_path(galaxy, config, root=root)):
+                require_on_grid(path, grid)
         except PxdaskError as error:
             faults.append(("", str(error)))
         try:
@@ -189,7 +198,7 @@ def _check_flux(band: BandConfig, header: ImageHeader) -> None:
 
 
 def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list[str]:
-    """Return what is wrong with the catalogue columns that the image settings name."""
+    """Return what is wrong with the catalogue columns that the settings name."""
     region, extinction = config.images.region, config.images.extinction
     named = [
         region.radius,
@@ -201,6 +210,8 @@ def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list
     ]
     if extinction is not None and extinction.dust_map is None:
         named.append(extinction.column)
+    if config.maps.inclination:
+        named.append(config.maps.axis_ratio)
     faults = []
     for value in named:
         try:

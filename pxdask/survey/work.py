@@ -81,11 +81,11 @@ def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | R
     """Return the plan of a galaxy, or the record of why it has none."""
     start = time.perf_counter()
     try:
-        return _attempt(partial(_plan, galaxy, run))
+        return attempt(partial(_plan, galaxy, run))
     except PxdaskError as error:
         permanent = not isinstance(error, StoreError)
         name = str(galaxy["id"])
-        return _measured(
+        return measured(
             Record(name, "inputs", "", "", "failed", error=str(error), permanent=permanent), start
         )
 
@@ -153,17 +153,17 @@ def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Reco
             record = replace(record, outcome="existed")
         else:
             with one_thread():
-                _attempt(partial(_carry_out, task, plan, run))
+                attempt(partial(_carry_out, task, plan, run))
         if task.stage == "bins":
             record = replace(record, n_bin=_n_bin(task, run))
     except PxdaskError as error:
         permanent = not isinstance(error, StoreError)
         record = replace(record, outcome="failed", error=str(error), permanent=permanent)
     logger.info("%s %s %s %s", task.galaxy_id, task.stage, task.part, record.outcome)
-    return _measured(record, start)
+    return measured(record, start)
 
 
-def _attempt(work: Callable[[], T]) -> T:
+def attempt(work: Callable[[], T]) -> T:
     """Do work again if a file could not be read or written, a few times."""
     for pause in [PAUSE_S * 2**n for n in range(ATTEMPTS - 1)]:
         try:
@@ -312,7 +312,7 @@ def _n_bin(task: Task, run: RunContext) -> int:
         return int(bins.sizes["bin"])
 
 
-def _measured(record: Record, start: float) -> Record:
+def measured(record: Record, start: float) -> Record:
     """Return the record with the time since ``start``, the peak memory and the host."""
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(

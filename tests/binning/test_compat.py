@@ -159,3 +159,73 @@ def test_which_peculiarities_these_maps_show():
         "systematic_error": [True, False, False],
         "stop_at_total": [True, True, True],
     }
+
+
+def similarity(flux, flux_err, pixel, seed, *, fraction):
+    """Return the reduced chi-square of equation 1, with errors raised by a fraction of flux."""
+    (one, other), (err, other_err) = (
+        [array[:, y, x] for y, x in (seed, pixel)] for array in (flux, flux_err)
+    )
+    var = err**2 + other_err**2 + fraction**2 * (one**2 + other**2)
+    scale = np.sum(one * other / var) / np.sum(one**2 / var)
+    return np.mean((other - scale * one) ** 2 / var)
+
+
+def differing(name, max_chi2):
+    """Return the published map, the reference map, and the pixels that differ."""
+    flux, flux_err, wanted = jades(name)
+    found = sed_similarity_bins(flux, flux_err, wanted > 0, max_chi2=max_chi2, **SETTINGS)
+    places = {tuple(map(int, place)) for place in np.argwhere(found != wanted - 1)}
+    return found, wanted - 1, places
+
+
+@pytest.mark.data
+def test_differing_pixels_of_jof_801_are_explained():
+    flux, flux_err, wanted = jades("jof_801")
+    inputs = pixedfit_inputs(flux, flux_err, wanted > 0, reference=SETTINGS["reference"])
+    # Bin 15 of the reference reaches the S/N by replaced fluxes alone.
+    for values, snr in ((flux, 6.976), (inputs.flux, 7.077)):
+        sums = bin_sums(values, flux_err, wanted - 1)
+        least = np.min(sums.flux[15, len(HST) :] / sums.flux_err[15, len(HST) :])
+        assert least == pytest.approx(snr, abs=0.001)
+    seed, joins = (34, 23), (26, 23)  # the seed is that of bin 15 in all maps
+
+    # At 9 one more pixel joins, and is enough; the program's errors do not make it similar.
+    assert similarity(flux, flux_err, joins, seed, fraction=0.0) == pytest.approx(7.71, abs=0.01)
+    assert similarity(inputs.flux, flux_err, joins, seed, fraction=0.04) > 5.2
+    found, wanted, places = differing("jof_801", 9.0)
+    assert places == {joins}
+    assert (found[joins], wanted[joins]) == (15, 16)
+
+    # Below 7.71 it does not join, and the bin grows by a ring, from 3.5 + 6 x 2 pixels to 17.5.
+    found, wanted, ring = differing("jof_801", 6.5)
+    assert len(ring) == 52
+    assert all((found[place], wanted[place]) == (15, 16) for place in ring)
+    distance = [np.hypot(y - seed[0], x - seed[1]) for y, x in ring]
+    assert min(distance) > 15.5
+    assert max(distance) <= 17.5
+
+    # At 5 four bright pixels are rejected too, that the program's errors make similar.
+    _, wanted, places = differing("jof_801", 5.0)
+    assert places > ring
+    assert places - ring == {(25, 24), (25, 28), (26, 22), (27, 21)}
+    for place in places - ring:
+        assert wanted[place] == 15
+        assert 5.0 < similarity(flux, flux_err, place, seed, fraction=0.0) < 6.0
+        assert similarity(inputs.flux, flux_err, place, seed, fraction=0.04) < 4.3
+
+
+@pytest.mark.data
+def test_differing_pixels_of_jof_370_are_explained():
+    # One bright pixel is rejected by bin 14 without the program's errors, and is the seed of 15.
+    flux, flux_err, _ = jades("jof_370")
+    first, seed = (28, 24), (26, 37)
+    assert similarity(flux, flux_err, first, seed, fraction=0.0) == pytest.approx(6.48, abs=0.01)
+    assert similarity(flux, flux_err, first, seed, fraction=0.04) < 5.0
+    found, wanted, places = differing("jof_370", 5.0)
+    assert len(places) == 74
+    assert (found[first], wanted[first]) == (15, 14)
+    left = np.where(found >= 15, flux[SETTINGS["reference"]], -np.inf)
+    assert np.unravel_index(left.argmax(), left.shape) == first
+    assert all((found[place], wanted[place]) == (15, 16) for place in places - {first})
+    assert differing("jof_370", 6.5)[2] == set()

@@ -8,7 +8,7 @@ from pxdask.binning import BinStage
 from pxdask.core.config import BinConfig
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.flags import Flag
-from pxdask.core.schema import BINS, IMAGE
+from pxdask.core.schema import BINS, CUBE, IMAGE
 
 GALAXY = {"id": "ngc309", "ra": 14.18, "dec": -9.91, "redshift": 0.0189}
 
@@ -67,7 +67,7 @@ def test_a_galaxy_by_hand(faint):
 
 def test_stage_names_itself():
     one = stage()
-    assert (one.name, one.version, one.inputs, one.output) == ("bins", 2, ("cube",), BINS)
+    assert (one.name, one.version, one.inputs, one.output) == ("bins", 3, ("cube",), BINS)
     assert one.settings()["min_diameter"] == 1.0
 
 
@@ -119,3 +119,77 @@ def test_faults_say_what_to_do(faint):
         stage(reference_band="z").run(GALAXY, cube=faint)
     with pytest.raises(ConfigError, match=r"snr names \['z'\]"):
         stage(snr={"z": 1.0}).run(GALAXY, cube=faint)
+
+
+def test_settings_leave_out_what_changes_nothing():
+    """Memory is no result, and a map counts by its content, which is for the survey to add."""
+    one = BinStage(BinConfig(method="map", map="a/{id}.fits"))
+    other = BinStage(BinConfig(method="map", map="b/{id}.fits", max_memory=1.0), given=np.ones(1))
+    assert one.settings() == other.settings()
+    assert one.settings()["map"] is True
+    assert stage().settings()["map"] is False
+    assert stage(min_coverage=0.5).settings() != stage().settings()
+
+
+def test_a_given_map(faint):
+    given = np.zeros((5, 5), dtype="i4")
+    given[1:3, 1:4], given[3] = 8, 4
+    config = BinConfig(method="map", map="{id}.fits", snr=2.5)
+    bins = BINS.validate(BinStage(config, given=given).run(GALAXY, cube=faint))
+    np.testing.assert_array_equal(bins["flux"], [[5], [7]])
+    np.testing.assert_array_equal(bins["bin_map"] == 1, given == 8)
+    with pytest.raises(DataError, match=r"galaxy ngc309: the given map of bins is \(4, 5\)"):
+        BinStage(config, given=given[1:]).run(GALAXY, cube=faint)
+
+
+def test_quality_is_always_there(faint):
+    bins = stage().run(GALAXY, cube=faint)
+    np.testing.assert_allclose(bins["snr"], [[10 / 3], [7**0.5], [7**0.5], [2**0.5]], rtol=1e-15)
+    np.testing.assert_array_equal(bins["limiting_band"], 0)
+    np.testing.assert_array_equal(bins["n_pieces"][0], 1)
+    assert np.isnan(bins["sed_chi2"]).all()  # one band has no shape
+
+
+def spectra(shape=(5, 5), n_wave=4):
+    """Return a cube/1 of ones with errors of 2; the last column has no spectrum."""
+    region = np.ones(shape, dtype=bool)
+    region[:, -1] = False
+    ones = np.ones((n_wave, *shape), dtype="float32")
+    values = {
+        "wave": 4000.0 + np.arange(n_wave),
+        "lsf_fwhm": np.full(n_wave, 2.5),
+        "flux": ones,
+        "flux_err": 2 * ones,
+        "flags": np.zeros(ones.shape, dtype="uint16"),
+        "region": region,
+    }
+    variables = {n: (CUBE.variables[n].dims, v, CUBE.attrs(n)) for n, v in values.items()}
+    coords = {n: variables.pop(n) for n in ("wave", "lsf_fwhm")}
+    return CUBE.validate(xr.Dataset(variables, coords=coords, attrs={"schema": CUBE.tag}))
+
+
+def test_spectra_are_summed_over_the_same_pixels(faint):
+    """The centre's nine pixels are all covered; of bins at the right edge too few are."""
+    bins = BINS.validate(stage().run(GALAXY, cube=faint, spectra=spectra()))
+    np.testing.assert_array_equal(bins["spectrum"][0], [9.0] * 4)
+    np.testing.assert_array_equal(bins["spectrum_err"][0], [6.0] * 4)
+    np.testing.assert_array_equal(bins["wave"], spectra()["wave"])
+    covered = [
+        np.mean(spectra()["region"].values[bins["bin_map"].values == label]) for label in range(4)
+    ]
+    np.testing.assert_array_equal(bins["coverage"], covered)
+    few = bins["coverage"].values < 0.9
+    assert few.any()
+    np.testing.assert_array_equal(np.isnan(bins["spectrum"]).all("wave"), few)
+    loose = stage(min_coverage=0.1).run(GALAXY, cube=faint, spectra=spectra())
+    assert np.isfinite(loose["spectrum"][bins["coverage"].values >= 0.1]).all()
+    photometry = stage().run(GALAXY, cube=faint)
+    for name in photometry.data_vars:
+        np.testing.assert_array_equal(bins[name], photometry[name])
+    with pytest.raises(DataError, match=r"galaxy ngc309: the spectra are on a grid of \(4, 5\)"):
+        stage().run(GALAXY, cube=faint, spectra=spectra((4, 5)))
+
+
+def test_a_galaxy_larger_than_memory_is_refused(faint):
+    with pytest.raises(DataError, match=r"galaxy ngc309: .*25 pixels.*GB.*max_memory allows 1e-06"):
+        stage(max_memory=1e-6).run(GALAXY, cube=faint)
