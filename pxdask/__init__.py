@@ -11,29 +11,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pxdask.binning import bin_images
     from pxdask.cluster import connect
+    from pxdask.core.catalogs import CatalogConfig
     from pxdask.core.config import SurveyConfig
+    from pxdask.core.fits import FitConfig
+    from pxdask.core.models import ModelConfig
     from pxdask.io.catalog import read_catalog
+    from pxdask.survey.catalog_fit import CatalogRun, fit_catalog, open_catalog
     from pxdask.survey.mock import make_mocks
+    from pxdask.survey.posterior import Posterior
     from pxdask.survey.results import Run, open_run
+    from pxdask.survey.sed_fit import fit
     from pxdask.survey.submit import resume, submit
 
 _HOMES = {
-    "SurveyConfig": "pxdask.core.config",
+    "CatalogConfig": "pxdask.core.catalogs",
+    "CatalogRun": "pxdask.survey.catalog_fit",
+    "FitConfig": "pxdask.core.fits",
+    "ModelConfig": "pxdask.core.models",
+    "Posterior": "pxdask.survey.posterior",
     "Run": "pxdask.survey.results",
+    "SurveyConfig": "pxdask.core.config",
+    "bin_images": "pxdask.binning",
     "connect": "pxdask.cluster",
+    "fit": "pxdask.survey.sed_fit",
+    "fit_catalog": "pxdask.survey.catalog_fit",
+    "make_mocks": "pxdask.survey.mock",
+    "open_catalog": "pxdask.survey.catalog_fit",
     "open_run": "pxdask.survey.results",
     "read_catalog": "pxdask.io.catalog",
     "resume": "pxdask.survey.submit",
-    "make_mocks": "pxdask.survey.mock",
     "submit": "pxdask.survey.submit",
 }
 
 __all__ = [
+    "CatalogConfig",
+    "CatalogRun",
+    "FitConfig",
+    "ModelConfig",
+    "Posterior",
     "Run",
     "SurveyConfig",
+    "bin_images",
     "connect",
+    "fit",
+    "fit_catalog",
     "make_mocks",
+    "open_catalog",
     "open_run",
     "read_catalog",
     "resume",

@@ -106,14 +106,16 @@ def bin_spectra(
             " spectral cube to the images first"
         )
     members = _members(bin_map, _has_spectrum(cube, bin_map))
-    area = float(cube["noise_area"]) if "noise_area" in cube else 1.0
     wave = cube["wave"].to_numpy().astype(float)
+    area = cube["noise_area"].to_numpy() if "noise_area" in cube else np.ones(len(wave))
     spectrum = np.full((len(members.n_pix), len(wave)), np.nan)
     spectrum_err = spectrum.copy()
     for block in _blocks(len(wave), members.row.size):
         values, errors = (_pixels(cube, name, block, members) for name in ("flux", "flux_err"))
         rows = np.ix_(members.filled, np.arange(block.start, block.stop))
-        spectrum[rows], spectrum_err[rows] = _sums(values, errors, members, min_coverage, area)
+        spectrum[rows], spectrum_err[rows] = _sums(
+            values, errors, members, min_coverage, area[block]
+        )
     return BinSpectra(
         wave=wave,
         lsf_fwhm=cube["lsf_fwhm"].to_numpy().astype(float),
@@ -168,7 +170,7 @@ def _sums(
     errors: NDArray[np.float64],
     members: _Members,
     min_coverage: float,
-    area: float,
+    area: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return sums and errors of the bins with members, (n_filled, n_wave of the block)."""
     good = _good(values, errors)

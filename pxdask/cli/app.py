@@ -1,4 +1,4 @@
-"""Commands of ``pxdask``: simulate, check, run, resume, status, maps; models, ssp, filters, psf."""
+"""Commands of ``pxdask``: simulate, check, run, resume, status, maps, and groups of others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from pxdask.cli import filters, models, psf, ssp
+from pxdask.cli import bins, filters, ifs, models, psf, ssp
+from pxdask.cli.fit import fit
 from pxdask.core.errors import PxdaskError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(ssp.app, name="ssp")
 app.add_typer(filters.app, name="filters")
 app.add_typer(psf.app, name="psf")
+app.add_typer(bins.app, name="bins")
+app.add_typer(ifs.app, name="ifs")
 out = Console()
 err = Console(stderr=True)
 
@@ -87,11 +90,14 @@ def simulate(
     catalog: CatalogFile,
     folder: Annotated[Path, typer.Option("--out", help="folder for the images")],
     seed: Annotated[int, typer.Option(help="seed of the noise", min=0)] = 1,
+    ifu: Annotated[
+        list[str] | None, typer.Option(help="spectral cubes too: manga, califa; may be repeated")
+    ] = None,
 ) -> None:
     """Make mock images of a catalogue's galaxies in 12 bands, GALEX to WISE, with their truth."""
     from pxdask.survey.mock import make_mocks  # noqa: PLC0415
 
-    made = make_mocks(catalog, folder, seed=seed)
+    made = make_mocks(catalog, folder, seed=seed, ifus=ifu or ())
     out.print(f"{len(made)} galaxies in {folder}", highlight=False)
 
 
@@ -187,6 +193,9 @@ def resume(
             retry_failed=retry_failed,
         )
     _report(done)
+
+
+app.command()(fit)
 
 
 @app.command()

@@ -23,15 +23,17 @@ class McmcConfig(Settings):
     """Affine-invariant ensemble sampling (Goodman & Weare 2010; emcee)."""
 
     n_walkers: int = setting(100, unit=TEXT, about="walkers of each SED, even", ge=8)
-    max_steps: PositiveInt = setting(2000, unit=TEXT, about="steps at most, burn-in included")
+    max_steps: PositiveInt = setting(
+        3000, unit=TEXT, about="steps at most, those of adaptation and burn-in included"
+    )
     check_every: PositiveInt = setting(100, unit=TEXT, about="steps between tests of convergence")
     min_taus: float = setting(
-        50.0, unit=TEXT, about="autocorrelation times that a converged chain is long", gt=0
+        30.0, unit=TEXT, about="autocorrelation times that a converged chain is long", gt=0
     )
-    max_rhat: float = setting(1.02, unit=TEXT, about="largest split R-hat of a converged chain")
+    max_rhat: float = setting(1.03, unit=TEXT, about="largest split R-hat of a converged chain")
     step_scale: float = setting(2.0, unit=TEXT, about="a of the stretch move", gt=1)
     n_components: int = setting(
-        16,
+        32,
         unit=TEXT,
         about="Gaussians of the mixture that every second step is drawn from; 0: no such steps",
         ge=0,
@@ -39,7 +41,7 @@ class McmcConfig(Settings):
     adapt_steps: PositiveInt = setting(
         1000,
         unit=TEXT,
-        about="steps while the mixture is fitted, which do not count; half of all at most",
+        about="steps' worth of draws by which the mixture is learnt first; half of all at most",
     )
 
     @model_validator(mode="after")

@@ -23,6 +23,10 @@ class MatchConfig(Settings):
     systematic_error: float = setting(
         0.05, unit=TEXT, about="error of photometry for the choice of model, of flux", ge=0
     )
+    n_best: int = setting(
+        8, unit=TEXT, about="best models that are averaged, by likelihood; 1: the best alone",
+        ge=1, le=64,
+    )  # fmt: skip
 
 
 class IfsConfig(Settings):
@@ -31,7 +35,10 @@ class IfsConfig(Settings):
     path: str = setting(unit=TEXT, about="FITS file, with {id} and {data_root}")
     kind: IfsKind = setting("auto", unit=TEXT, about="survey or instrument; auto: by its header")
     psf_fwhm: Arcsec | None = setting(
-        None, unit="arcsec", about="width of the PSF; default: the file's, else typical of the survey", gt=0
+        None,
+        unit="arcsec",
+        about="width of the PSF; default: the file's, else typical of the survey",
+        gt=0,
     )
     lsf_fwhm: float | None = setting(
         None, unit="Angstrom", about="width of the LSF; default: the file's or the survey's", gt=0

@@ -229,7 +229,7 @@ CUBE = Schema(
         "flags": Var(("wave", "y", "x"), "uint16", "", "quality flags"),
         "region": Var(("y", "x"), "bool", "", "pixels that have a spectrum", required=False),
         "noise_area": Var(
-            (), "float64", "pix", "pixels over which noise is correlated", required=False
+            ("wave",), "float64", "pix", "pixels over which noise is correlated", required=False
         ),
         "polynomial": Var(
             ("order", "y", "x"),
@@ -439,7 +439,7 @@ LINES = Schema(
         **_measured("decrement", "", "H alpha over H beta"),
         **_measured("ebv", "mag", "colour excess of the gas"),
         **_measured("attenuation", "mag", "attenuation of H alpha"),
-        **_measured("luminosity", "erg s-1", "H alpha, corrected for dust"),
+        **_measured("luminosity", "1e40 erg s-1", "H alpha, corrected for dust"),
         **_measured("sfr", "Msun yr-1", "star formation rate of H alpha"),
     },
 )

@@ -57,7 +57,7 @@ def read_catalog(source: str | Path | Table) -> Table:
         masked or non-finite values, values out of range, ids that repeat or that could
         not be a folder's name.
     """
-    table = source.copy() if isinstance(source, Table) else _read_table(Path(source))
+    table = source.copy() if isinstance(source, Table) else read_table(Path(source))
     label = "the catalogue" if isinstance(source, Table) else str(source)
     if missing := [name for name in REQUIRED if name not in table.colnames]:
         raise ConfigError(
@@ -113,8 +113,14 @@ def fill_template(template: str, galaxy: Mapping[str, object], *, root: str) -> 
         ) from error
 
 
-def _read_table(path: Path) -> Table:
-    """Return the table in a file, in the format its ending tells."""
+def read_table(path: Path) -> Table:
+    """Return the table in a file, in the format its ending tells.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, its format is not known, or it cannot be read.
+    """
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(
             f"{path}: cannot tell the format from {path.suffix!r};"

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
-from pxdask.core.schema import BINS, FIT, IMAGE, MAPS
+from pxdask.core.schema import BINS, FIT, IMAGE, LINE_MAPS, MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,34 @@ def write_maps_fits(
     ]
     hdu_list = fits.HDUList(hdus)
     write_with(lambda part: hdu_list.writeto(part, output_verify="exception"), path)
+
+
+def write_line_maps(path: Path, maps: xr.Dataset) -> None:
+    """Write maps of spectral products as one FITS file: an image each, by name.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the file; it appears whole or not at all.
+    maps : xarray.Dataset
+        Schema line-maps/1, with ``attrs['wcs']``.
+
+    Raises
+    ------
+    SchemaError
+        If the dataset does not have its form.
+    StoreError
+        If the file cannot be written.
+    """
+    LINE_MAPS.validate(maps)
+    wcs = WCS(str(maps.attrs["wcs"])).celestial
+    facts = {key: maps.attrs[key] for key in ("redshift", "distance_mpc") if key in maps.attrs}
+    hdus = fits.HDUList([fits.PrimaryHDU(header=_primary_header(facts, maps))])
+    for name in sorted(str(key) for key in maps.data_vars):
+        attrs = maps[name].attrs
+        header = _image_header(wcs, unit=attrs["units"], title=attrs.get("long_name", name))
+        hdus.append(fits.ImageHDU(maps[name].values, header=header, name=name.upper()))
+    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
 
 
 def fits_unit(unit: str) -> str:

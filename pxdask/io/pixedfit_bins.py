@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from astropy.units import Unit
 from astropy.wcs import WCS
 
-from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag, flag_attrs
 from pxdask.core.schema import BINS
-from pxdask.io.filters import load_filters
 from pxdask.io.fits import opened_hdus, wcs_cards
-from pxdask.io.pixedfit_bins_writer import BUNIT, UNIT, write_pixedfit_bins
-from pxdask.kernels.bandpass import flux_per_frequency, pivot_wave
+from pxdask.io.pixedfit_bins_writer import write_pixedfit_bins
+from pxdask.io.pixedfit_cards import UNIT, bands_of, scale_of, to_ujy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,12 +109,11 @@ def read_pixedfit_bins(
                 f"{path} has none of the HDUs {', '.join(_HDUS[role])}; wanted a pixbin file of"
                 " piXedfit"
             )
-    filters, waves = _bands(path, header, pivot or {})
+    filters, waves = bands_of(path, header, pivot or {})
     bin_map = _renumbered(path, arrays["bin_map"])
     first = _first_pixels(bin_map)
     values: dict[str, NDArray[Any]] = {
-        name: _to_ujy(path, _at(arrays[name], first), header, waves)
-        for name in ("flux", "flux_err")
+        name: to_ujy(path, _at(arrays[name], first), header, waves) for name in ("flux", "flux_err")
     }
     unusable = ~(np.isfinite(values["flux"]) & (values["flux_err"] > 0))
     unusable |= ~np.isfinite(values["flux_err"])
@@ -130,7 +127,7 @@ def read_pixedfit_bins(
     spec_region = None
     if "spectrum" in arrays:
         spec_region = _spec_region(arrays)
-        values |= _spectral(arrays, bin_map, spec_region, _scale(path, header) / UNIT)
+        values |= _spectral(arrays, bin_map, spec_region, scale_of(path, header) / UNIT)
     return PixedfitBins(
         bins=_dataset(values, reference=header.get("refband"), wcs=wcs),
         region=arrays["region"] == 1 if "region" in arrays else bin_map >= 0,
@@ -202,56 +199,6 @@ def _first_pixels(bin_map: NDArray[np.int32]) -> NDArray[np.intp]:
 def _at(cube: NDArray[Any], first: NDArray[np.intp]) -> Floats:
     """Return what is painted on pixels, (n_bin, n)."""
     return np.asarray(cube.reshape(len(cube), -1)[:, first].T, dtype=np.float64)
-
-
-def _bands(
-    path: str | Path, header: Mapping[str, Any], pivot: Mapping[str, float]
-) -> tuple[list[str], Floats]:
-    """Return names of filters and their pivot wavelengths: given, in the file, or of curves."""
-    try:
-        filters = [str(header[f"fil{i}"]).strip() for i in range(int(header["nfilters"]))]
-    except KeyError as error:
-        raise DataError(f"{path} has no key {error} in its first header") from error
-    waves, unknown = np.full(len(filters), np.nan), []
-    for i, name in enumerate(filters):
-        known = pivot.get(name, header.get(f"pivot{i}"))
-        try:
-            waves[i] = float(known) if known is not None else pivot_wave(load_filters([name])[0])
-        except ConfigError:
-            unknown.append(name)
-    if unknown:
-        raise ConfigError(
-            f"{path}: no curves of the filters {', '.join(unknown)}; give their pivot wavelengths,"
-            " or add their curves with `pxdask filters add`"
-        )
-    return filters, waves
-
-
-def _scale(path: str | Path, header: Mapping[str, Any]) -> float:
-    """Return what the file's numbers are in, in their unit."""
-    try:
-        return float(header["unit"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}: the key UNIT is {header.get('unit')!r}, wanted a number such as 1e-17; files"
-            " made from images alone do not tell their unit: only their map can be used"
-        ) from error
-
-
-def _to_ujy(path: str | Path, values: Floats, header: Mapping[str, Any], waves: Floats) -> Floats:
-    """Return flux densities in uJy."""
-    text = str(header.get("bunit", BUNIT)).strip()
-    scaled = values * _scale(path, header)
-    if text.lower().replace(" ", "") == BUNIT.lower():  # astropy reads their A as ampere
-        return flux_per_frequency(scaled, pivot=waves)
-    try:
-        factor = float(Unit(text).to("uJy"))
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{path}: fluxes are in {text!r}; wanted {BUNIT!r} or a unit of flux density per"
-            " frequency"
-        ) from error
-    return scaled * factor
 
 
 def _spec_region(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_area
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import write_with
 from pxdask.core.schema import BINS, CUBE, IMAGE
+from pxdask.io.pixedfit_cards import UNIT, add_bands, add_cards
 from pxdask.kernels.bandpass import flux_per_wavelength
 
 if TYPE_CHECKING:
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Layout = Literal["current", "1.0"]
-
-UNIT = 1e-17
-"""What fluxes are written in [erg s-1 cm-2 Angstrom-1]; that of our spectra too."""
-
-BUNIT = "erg/s/cm^2/A"
 
 _WRITTEN: dict[tuple[Layout, bool], dict[str, str]] = {
     ("current", False): {
@@ -187,30 +180,18 @@ def _header(
     cards = fits.Header()
     cards["nfilters"] = len(filters)
     cards["refband"] = (reference, "number of the reference band, from 0")
-    for key, column in (("RA", "ra"), ("DEC", "dec"), ("z", "redshift"), ("GalEBV", "ebv")):
-        value = galaxy.get(column)
-        if isinstance(value, int | float | np.number) and math.isfinite(value):
-            cards[key] = float(value)
-    cards["object"] = str(galaxy.get("id", "")).encode("ascii", "backslashreplace").decode()[:60]
     n_bin = bins.sizes["bin"]
     cards["nbins"], cards["nbinsph"] = n_bin, n_bin
     if with_spectra:
         cards["nbinssp"] = int(np.isfinite(bins["spectrum"].values).any(axis=1).sum())
-    cards["unit"], cards["bunit"] = UNIT, BUNIT
-    structures = (("structph", "(band,y,x)"), ("structsp", "(wavelength,y,x)"))
-    cards.update(structures if with_spectra else (("struct", "(band,y,x)"),))
-    wcs = bins.attrs.get("wcs", cube.attrs.get("wcs"))
-    if wcs is not None:
-        area = proj_plane_pixel_area(WCS(str(wcs)).celestial)
-        cards["pixsize"] = (3600 * math.sqrt(float(area)), "[arcsec]")
-    width = float(cube["psf_fwhm"].values[reference])
-    if math.isfinite(width):
-        cards["psffwhm"] = (width, "[arcsec]")
-    cards["specphot"] = int(with_spectra)
-    bands = zip(filters, bins["band"].values, bins["pivot_wave"].values, strict=True)
-    for i, (name, band, wave) in enumerate(bands):
-        cards[f"fil{i}"], cards[f"band{i}"] = str(name), str(band)
-        cards[f"pivot{i}"] = (float(wave), "[Angstrom]")
+    add_cards(
+        cards,
+        galaxy,
+        wcs=bins.attrs.get("wcs", cube.attrs.get("wcs")),
+        psf_fwhm=float(cube["psf_fwhm"].values[reference]),
+        with_spectra=with_spectra,
+    )
+    add_bands(cards, bins, filters)
     return cards
 
 

@@ -1,6 +1,9 @@
 """Mock galaxies with known truth, observed by named surveys."""
 
 from pxdask.simulate.galaxy import MockGalaxy
+from pxdask.simulate.ifs import IfsObservation, SmoothMismatch, observe_ifs, smooth_mismatch
+from pxdask.simulate.ifs_files import extensions
+from pxdask.simulate.ifus import IFUS, IfsSpec
 from pxdask.simulate.observation import Observation, observe
 from pxdask.simulate.surveys import NEARBY, SURVEYS, BandSpec, SurveySpec
 from pxdask.simulate.truth import (
@@ -13,16 +16,23 @@ from pxdask.simulate.truth import (
 )
 
 __all__ = [
+    "IFUS",
     "NEARBY",
     "SURVEYS",
     "TRUTH",
     "TRUTH_BINS",
     "TRUTH_GRID",
     "BandSpec",
+    "IfsObservation",
+    "IfsSpec",
     "MockGalaxy",
     "Observation",
+    "SmoothMismatch",
     "SurveySpec",
+    "extensions",
     "observe",
+    "observe_ifs",
+    "smooth_mismatch",
     "truth_maps",
     "truth_of_bins",
     "truth_on_grid",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pxdask.core.bandpass import Filter
     from pxdask.core.models import ModelConfig
     from pxdask.kernels.ingredients import Columns
+    from pxdask.sps.populations import Populations
 
     Floats = NDArray[np.float64]
 
@@ -50,6 +51,9 @@ class PhotometryEngine:
     universe : float, optional
         Age that no model may exceed and at which time bins end [Gyr]; default: the age of the
         universe at the redshift. For models that are seen at several redshifts.
+    stars : Populations, optional
+        What `populations` returns for ``ssp`` and ``settings``, so that engines of many
+        redshifts share the memory; default: made here.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class PhotometryEngine:
         redshift: float,
         settings: ModelConfig,
         universe: float | None = None,
+        stars: Populations | None = None,
     ) -> None:
         self.redshift = float(redshift)
         self.settings = settings
@@ -86,7 +91,7 @@ class PhotometryEngine:
         self.derived_names = derived_names(settings)
         universe = universe or age_of_universe(settings, redshift=redshift)
         self._ssp = ssp
-        self._stars = populations(ssp, settings)
+        self._stars = populations(ssp, settings) if stars is None else stars
         self._inputs = Inputs(settings, self._stars, universe)
         self._weights = band_weights(self._stars, filters, settings, redshift=redshift)
         self._quadrature = age_quadrature(

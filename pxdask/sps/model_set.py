@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from pxdask.core.cosmology import age_of_universe
 from pxdask.core.errors import ConfigError
 from pxdask.core.schema import MODELS
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.sps.derived import derived_attrs
 from pxdask.sps.engine import PhotometryEngine
-from pxdask.sps.parameters import model_parameters, parameter
+from pxdask.sps.parameters import parameter
 from pxdask.sps.priors import draw, ends_of, resolve_priors
-from pxdask.sps.redshifts import interpolated, redshift_nodes
 from pxdask.sps.sampling import unit_points
+from pxdask.sps.simulator import RedshiftEngines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,11 +82,13 @@ def make_model_set(
     priors = resolve_priors(settings, redshift=redshift)
     parameters = drawn_rows(priors, settings, seed=seed, start=start, stop=stop)
     if "redshift" in priors:
-        flux, derived = _at_own_redshift(ssp, filters, parameters, priors, settings)
+        engine: PhotometryEngine | RedshiftEngines = RedshiftEngines(
+            ssp, filters, prior=priors["redshift"], settings=settings
+        )
     else:
         # resolve_priors has made sure that there is one
         engine = PhotometryEngine(ssp, filters, redshift=redshift or 0.0, settings=settings)
-        flux, derived = engine.flux(parameters), engine.derived(parameters)
+    flux, derived = engine.flux(parameters), engine.derived(parameters)
     return model_dataset(
         filters,
         flux,
@@ -144,38 +145,6 @@ def drawn_rows(
         raise ConfigError(f"models [{start}, {end}); wanted 0 <= start <= stop")
     points = unit_points(settings.sampling, n_dim=len(priors), seed=seed, start=start, stop=end)
     return draw(priors, points, settings=settings)
-
-
-def _at_own_redshift(
-    ssp: xr.Dataset,
-    filters: Sequence[Filter],
-    parameters: Mapping[str, Floats],
-    priors: Mapping[str, FreePrior],
-    settings: ModelConfig,
-) -> tuple[NDArray[np.float32], dict[str, Floats]]:
-    """Return fluxes and derived quantities of models that each have a redshift."""
-    redshift = parameters["redshift"]
-    others = {name: values for name, values in parameters.items() if name != "redshift"}
-    nodes = redshift_nodes(priors["redshift"])
-    interval = np.clip(np.searchsorted(nodes, redshift, side="right") - 1, 0, nodes.size - 2)
-    flux = np.empty((redshift.size, len(filters)), dtype=np.float32)
-    derived: dict[str, Floats] = {}
-    for k in np.unique(interval) if redshift.size else [0]:
-        rows = np.flatnonzero(interval == k)
-        chosen = {name: values[rows] for name, values in others.items()}
-        ends = float(nodes[k]), float(nodes[k + 1])
-        # time bins must exist at both ends; an age may be that of the universe at the nearer one
-        bins = "log_age" not in model_parameters(settings)
-        universe = age_of_universe(settings, redshift=ends[1] if bins else ends[0])
-        low, high = (
-            PhotometryEngine(ssp, filters, redshift=z, settings=settings, universe=universe)
-            for z in ends
-        )
-        fluxes = low.flux(chosen), high.flux(chosen)
-        flux[rows] = interpolated(fluxes, ends, redshift[rows], settings=settings)
-        for name, values in low.derived(chosen).items():
-            derived.setdefault(name, np.empty(redshift.size))[rows] = values
-    return flux, derived
 
 
 def model_dataset(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pxdask.core.cosmology import luminosity_distance
+from pxdask.core.models import ModelConfig
 from pxdask.sps.priors import ends_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pxdask.core.models import ModelConfig
     from pxdask.sps.priors import FreePrior
 
     Floats = NDArray[np.float64]
@@ -66,28 +67,38 @@ def interpolated(
     Returns
     -------
     flux : (n_model, n_band) float32
-        Flux times the square of the luminosity distance is linear in ln(1 + z).
+        Flux times the square of the luminosity distance is linear in ln(1 + z). Where each
+        model has a redshift, it is the same, to the last bit, whatever the other models.
     """
     z = np.atleast_1d(np.asarray(redshift, dtype=np.float64))
     first, last = np.log1p(ends)
     share = ((np.log1p(z) - first) / (last - first))[:, None]
-    near, far = (luminosity_distance(settings, redshift=end) for end in ends)
-    there = _distances(settings, ends, z)[:, None]
+    there: Floats
+    if np.ndim(redshift) == 0:
+        near, far = (luminosity_distance(settings, redshift=end) for end in ends)
+        there = np.array([[luminosity_distance(settings, redshift=float(z[0]))]])
+    else:
+        ratio = _distance_ratio(_cosmology_of(settings), *ends)
+        near, far = (float(ratio(end)) * end for end in ends)
+        there = (ratio(z) * z)[:, None]
     low = fluxes[0] * ((1 - share) * (near / there) ** 2)
     high = fluxes[1] * (share * (far / there) ** 2)
     return np.asarray(low + high, dtype=np.float32)
 
 
-def _distances(settings: ModelConfig, ends: tuple[float, float], redshift: Floats) -> Floats:
-    """Return luminosity distances [Mpc] at redshifts between two.
+def _cosmology_of(settings: ModelConfig) -> str:
+    """Return the settings that distances depend on, as a key."""
+    chosen = settings.model_dump(include={"cosmology", "hubble", "omega_m"})
+    return ModelConfig(**chosen).model_dump_json()
 
-    One redshift is computed. Many are interpolated through nine Chebyshev nodes, as the ratio
-    of distance and redshift: 1e-12 or better over a spacing of 0.1 in ln(1 + z).
+
+@lru_cache(maxsize=1024)
+def _distance_ratio(cosmology: str, low: float, high: float) -> np.polynomial.Chebyshev:
+    """Return the ratio of luminosity distance [Mpc] and redshift, between two redshifts.
+
+    A polynomial through nine Chebyshev nodes: 1e-12 or better over a spacing of 0.1 in ln(1 + z).
     """
-    if redshift.size == 1:
-        return np.array([luminosity_distance(settings, redshift=float(redshift[0]))])
-    low, high = ends
+    settings = ModelConfig.model_validate_json(cosmology)
     nodes = 0.5 * (low + high) + 0.5 * (high - low) * np.polynomial.chebyshev.chebpts2(9)
     values = [luminosity_distance(settings, redshift=float(z)) / z for z in nodes]
-    fit = np.polynomial.Chebyshev.fit(nodes, values, 8, domain=[low, high])
-    return np.asarray(fit(redshift) * redshift)
+    return np.polynomial.Chebyshev.fit(nodes, values, 8, domain=[low, high])

@@ -17,6 +17,7 @@ from pxdask.images.calibration import keyword_faults, read_keywords, with_survey
 from pxdask.images.grid import parse_wcs
 from pxdask.io.catalog import fill_template, sky_position
 from pxdask.io.fits import image_shape, read_header
+from pxdask.io.ifs import read_ifs_header
 from pxdask.io.kernels import find_kernel
 from pxdask.io.sdss import frame_planes
 from pxdask.io.stars import read_stars
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pxdask.core.config import BandConfig, SurveyConfig
     from pxdask.images import Grid
     from pxdask.io.fits import ImageHeader
+    from pxdask.io.ifs import IfsHeader
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ class GalaxyInputs:
 
     ``bands`` have their templates filled in, and what their surveys give; ``checksums`` hold,
     for each band, one digest of each of its files; ``stars`` are ra, dec [deg] and radius
-    [arcsec] of what is masked; ``bin_map`` is the file of given bins, with its digest.
+    [arcsec] of what is masked; ``bin_map`` is the file of given bins, with its digest; ``ifs``
+    the integral-field cube.
     """
 
     galaxy: Mapping[str, object]
@@ -51,6 +54,15 @@ class GalaxyInputs:
     checksums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stars: tuple[tuple[float, float, float], ...] = ()
     bin_map: BinMapFile | None = None
+    ifs: IfsFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IfsFile:
+    """A galaxy's integral-field cube: what its header tells, and the file's digest."""
+
+    header: IfsHeader
+    checksum: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +179,22 @@ def star_list(
     return read_stars(Path(root) / fill_template(config.images.region.stars, galaxy, root=root))
 
 
+def open_ifs(galaxy: Mapping[str, object], config: SurveyConfig, *, root: str) -> IfsHeader | None:
+    """Return the header of a galaxy's integral-field cube; None where the survey has none.
+
+    Raises
+    ------
+    ConfigError
+        If the template needs a column that the galaxy does not have.
+    DataError
+        If there is no such file, or it is no cube that can be read.
+    """
+    if config.ifs is None:
+        return None
+    path = Path(root) / fill_template(config.ifs.path, galaxy, root=root)
+    return read_ifs_header(config.ifs.model_copy(update={"path": str(path)}))
+
+
 def bin_map_path(galaxy: Mapping[str, object], config: SurveyConfig, *, root: str) -> Path | None:
     """Return the file of the bins given for a galaxy; None where bins are made.
 
@@ -240,12 +268,18 @@ def inspect_galaxy(
             given = _given_map(galaxy, config, root=root, grid=grid)
     except (DataError, ConfigError) as error:
         faults.append(("", str(error)))
+    cube: IfsHeader | None = None
+    try:
+        cube = open_ifs(galaxy, config, root=root)
+    except (DataError, ConfigError) as error:
+        faults.append(("", str(error)))
     if faults or grid is None:
         raise DataError(
             "; ".join(f"band {band}: {message}" if band else message for band, message in faults)
         )
     checksums = {band.name: tuple(_checksum(path) for path in band_files(band)) for band in bands}
-    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars, given)
+    ifs = None if cube is None else IfsFile(cube, _checksum(Path(cube.path)))
+    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars, given, ifs)
 
 
 def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> BandConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,20 @@ from pxdask.core.models import ModelConfig
 from pxdask.core.provenance import content_key
 from pxdask.core.random import stream
 from pxdask.io.catalog import read_catalog, rows
+from pxdask.io.extensions import write_extensions
 from pxdask.io.filters import load_filters
 from pxdask.io.fits import write_image
 from pxdask.io.stores import is_published, opened, publish
-from pxdask.simulate import NEARBY, SURVEYS, MockGalaxy, observe, truth_maps
+from pxdask.simulate import (
+    IFUS,
+    NEARBY,
+    SURVEYS,
+    MockGalaxy,
+    extensions,
+    observe,
+    observe_ifs,
+    truth_maps,
+)
 from pxdask.sps import PhotometryEngine
 from pxdask.survey.products import ssp_dataset
 
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.table import Table
 
-    from pxdask.simulate import SurveySpec
+    from pxdask.simulate import IfsSpec, SurveySpec
 
 TRUTH_FILE = "truth.zarr.zip"
 """Name of the file with a mock galaxy's true maps, beside its images."""
@@ -38,6 +49,7 @@ def make_mocks(
     *,
     seed: int = 1,
     surveys: Sequence[str] = NEARBY,
+    ifus: Sequence[str] = (),
     models: ModelConfig | None = None,
     tick: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
@@ -56,6 +68,8 @@ def make_mocks(
         Seed of pointings and noise.
     surveys : sequence of str
         Names in `pxdask.simulate.SURVEYS`.
+    ifus : sequence of str
+        Names in `pxdask.simulate.IFUS`: spectral cubes, ``<id>/<name>.fits``.
     models : ModelConfig, optional
         Stellar populations of the mock; default: those of a run with default settings.
     tick : callable
@@ -69,20 +83,24 @@ def make_mocks(
     Raises
     ------
     ConfigError
-        If a survey is unknown, a row does not describe a galaxy, or the folder holds another
-        mock of the same name: nothing is overwritten.
+        If a survey or an IFU is unknown, a row does not describe a galaxy, or the folder holds
+        another mock of the same name: nothing is overwritten.
     """
     if unknown := sorted(set(surveys) - set(SURVEYS)):
         raise ConfigError(f"unknown surveys {unknown}; known: {', '.join(sorted(SURVEYS))}")
-    specs = [SURVEYS[name] for name in surveys]
+    if unknown := sorted(set(ifus) - set(IFUS)):
+        raise ConfigError(f"unknown IFUs {unknown}; known: {', '.join(sorted(IFUS))}")
+    specs, cubes = [SURVEYS[name] for name in surveys], [IFUS[name] for name in ifus]
     settings = models or ModelConfig()
     ssp = ssp_dataset(settings.ssp)
     made = []
     for row in rows(read_catalog(catalog)):
         target = Path(folder) / str(row["id"])
-        key = content_key([VERSION, row, seed, list(surveys), settings.model_dump(mode="json")])
+        what = [*surveys, *(f"ifu {name}" for name in ifus)]
+        key = content_key([VERSION, row, seed, what, settings.model_dump(mode="json")])
         if not _is_made(target / TRUTH_FILE, key):
-            _make(row, target, key, specs=specs, ssp=ssp, settings=settings, seed=seed)
+            mock = _Mock(specs, cubes, ssp, settings, seed)
+            _make(row, target, key, mock)
         made.append(target)
         tick(str(row["id"]))
     return made
@@ -101,30 +119,43 @@ def _is_made(truth: Path, key: str) -> bool:
     )
 
 
-def _make(
-    row: Mapping[str, object],
-    target: Path,
-    key: str,
-    *,
-    specs: Sequence[SurveySpec],
-    ssp: xr.Dataset,
-    settings: ModelConfig,
-    seed: int,
-) -> None:
-    """Write one galaxy's images, then its truth: the truth tells that all are there."""
+@dataclass(frozen=True)
+class _Mock:
+    """What all galaxies of a mock survey share."""
+
+    specs: Sequence[SurveySpec]
+    cubes: Sequence[IfsSpec]
+    ssp: xr.Dataset
+    settings: ModelConfig
+    seed: int
+
+
+def _make(row: Mapping[str, object], target: Path, key: str, mock: _Mock) -> None:
+    """Write one galaxy's images and cubes, then its truth, which tells that all are there."""
     galaxy = MockGalaxy.from_row(row)
-    bands = [band for spec in specs for band in spec.bands]
+    bands = [band for spec in mock.specs for band in spec.bands]
     engine = PhotometryEngine(
-        ssp,
+        mock.ssp,
         load_filters([band.filter for band in bands]),
         redshift=galaxy.redshift,
-        settings=settings,
+        settings=mock.settings,
     )
     truth = truth_maps(galaxy, engine=engine, bands=[band.name for band in bands])
-    for spec in specs:
-        for seen in observe(truth, spec, rng=stream(seed, galaxy.id, "observe", spec.name)):
+    for spec in mock.specs:
+        rng = stream(mock.seed, galaxy.id, "observe", spec.name)
+        for seen in observe(truth, spec, rng=rng):
             write_image(target / f"{seen.band}.fits", seen.image, seen.header)
             write_image(
                 target / f"{seen.band}_{seen.kind}.fits", seen.uncertainty, seen.uncertainty_header
             )
+    for cube in mock.cubes:
+        made = observe_ifs(
+            truth,
+            cube,
+            ssp=mock.ssp,
+            settings=mock.settings,
+            redshift=galaxy.redshift,
+            rng=stream(mock.seed, galaxy.id, "observe", cube.kind),
+        )
+        write_extensions(target / f"{cube.kind}.fits", extensions(made))
     publish(truth.assign_attrs(key=key), target / TRUTH_FILE)

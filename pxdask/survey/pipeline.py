@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pxdask.binning import BinStage
-from pxdask.core.bands import BackgroundConfig
+from pxdask.core.bands import BackgroundConfig, ExtinctionConfig
 from pxdask.core.errors import ConfigError
 from pxdask.core.provenance import content_key
 from pxdask.fitting import FitStage, MapStage
+from pxdask.ifs import IfsStage, LinesStage, SpectraStage
 from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
 from pxdask.images.calibration import needs_sky
 from pxdask.images.extinction import map_ebv
@@ -54,6 +55,11 @@ class Pipeline:
     inputs: GalaxyInputs
     config: SurveyConfig
     products: Products
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether spectra are measured: there are some, at a known redshift."""
+        return self.inputs.ifs is not None and "redshift" not in self.config.models.priors
 
     def band(self, name: str) -> BandConfig:
         """Return a band with the galaxy's paths and filter."""
@@ -124,11 +130,16 @@ class Pipeline:
         if name == "cube":
             bands = tuple(band.name for band in self.inputs.bands)
             return CubeStage(config.images, bands, stars=self.inputs.stars)
+        if name == "spectra" and config.ifs is not None:
+            return SpectraStage(config.ifs.match, self._library, self._model_settings())
         if name == "bins":
             return BinStage(config.binning, given=self._given_bins())
         if name == "fit":
             stop = first + config.fit.block_size
             return FitStage(config.fit, self._library, self._model_settings(), first, stop)
+        if name == "lines":
+            sigma = config.fit.spectrum.sigma
+            return LinesStage(self._library, self._model_settings(), config.seed, sigma=sigma)
         if name == "maps":
             return MapStage(config.models, config.maps)
         raise ConfigError(f"there is no stage {name!r}")
@@ -141,12 +152,51 @@ class Pipeline:
             for band in self.inputs.bands
         }
         cube = stage_key(self.stage("cube"), galaxy, *image.values())
+        ifs, spectra = self._spectral_keys(cube)
         given = (self.inputs.bin_map.checksum,) if self.inputs.bin_map is not None else ()
-        bins = stage_key(BinStage(self.config.binning), galaxy, cube, *given)
+        read = (spectra,) if spectra else ()
+        bins = stage_key(BinStage(self.config.binning), galaxy, cube, *given, *read)
         fit = stage_key(self.stage("fit"), galaxy, bins)
+        lines = stage_key(self.stage("lines"), galaxy, bins, fit) if self.has_lines else ""
         maps = stage_key(self.stage("maps"), galaxy, cube, bins, fit)
         products = content_key(["products", PRODUCTS_VERSION, self.config.name, maps])
-        return Keys(image, cube, bins, fit, maps, products)
+        return Keys(image, cube, ifs, spectra, bins, fit, lines, maps, products)
+
+    def ifs_stage(self, keep: tuple[int, int] | None = None) -> IfsStage:
+        """Return the stage that brings slices of the integral-field cube to the grid.
+
+        ``keep`` are the slices wanted of those that it is given; the others are margin.
+
+        Raises
+        ------
+        ConfigError
+            If the survey has no integral-field cubes.
+        """
+        config = self.config.ifs
+        if config is None:
+            raise ConfigError("the settings have no ifs: there are no slices to bring to the grid")
+        dust = self.config.images.extinction or ExtinctionConfig()
+        return IfsStage(
+            config,
+            self.inputs.grid,
+            self.target(),
+            law=dust.law,
+            rv=dust.rv,
+            ebv=self._map_ebv(),
+            column=dust.column,
+            scale=dust.scale,
+            keep=keep,
+        )
+
+    def _spectral_keys(self, cube: str) -> tuple[str, str]:
+        """Return the keys of the slices, whatever their chunks, and of the matched spectra."""
+        config, found = self.config.ifs, self.inputs.ifs
+        if config is None or found is None:
+            return "", ""
+        galaxy = self.inputs.galaxy
+        reading = config.model_dump(mode="json", exclude={"path", "chunk", "match"})
+        ifs = stage_key(self.ifs_stage(), galaxy, found.checksum, content_key(reading))
+        return ifs, stage_key(self.stage("spectra"), galaxy, cube, ifs)
 
     def _given_bins(self) -> NDArray[Any] | None:
         """Return the map of bins that the user gives; None where bins are made.

@@ -29,7 +29,7 @@ PRODUCT_FILES = {"maps": ".fits", "summary": ".png"}
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One stage (and one part of it: a band, a block of bins) of one galaxy."""
+    """One stage (and one part of it: a band, some wavelengths, a block of bins) of one galaxy."""
 
     galaxy_id: str
     stage: str
@@ -43,12 +43,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The content key of every output of one galaxy."""
+    """The content key of every output of one galaxy; those of spectra are empty without any."""
 
     image: Mapping[str, str]
     cube: str
+    ifs: str
+    spectra: str
     bins: str
     fit: str
+    lines: str
     maps: str
     products: str
 
@@ -79,6 +82,15 @@ def stage_key(stage: Stage, galaxy: Mapping[str, object], *inputs: str) -> str:
 def block_tasks(galaxy_id: str, key: str, *, n_bin: int, block_size: int) -> list[Task]:
     """Return the fit tasks of all blocks of bins, named by their first bin."""
     return [Task(galaxy_id, "fit", f"{start:06d}", key) for start in range(0, n_bin, block_size)]
+
+
+def slice_tasks(galaxy_id: str, key: str, *, n_wave: int, chunk: int) -> list[Task]:
+    """Return the tasks of all chunks of wavelengths, named by first and last + 1."""
+    starts = range(0, n_wave, chunk)
+    return [
+        Task(galaxy_id, "ifs", f"{start:06d}-{min(start + chunk, n_wave):06d}", key)
+        for start in starts
+    ]
 
 
 def from_stage_on(stage: str | None) -> frozenset[str]:

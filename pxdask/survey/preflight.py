@@ -16,6 +16,7 @@ from pxdask.io.catalog import rows
 from pxdask.survey.inspect import (
     bin_map_path,
     open_headers,
+    open_ifs,
     require_on_grid,
     resolved_bands,
     stamp_grid,
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
 
     from pxdask.core.config import BandConfig, SurveyConfig
     from pxdask.io.fits import ImageHeader
+    from pxdask.io.ifs import IfsHeader
 
 BYTES_PER_PIXEL = 20
 """Disk space that a run needs for each pixel of each band [byte]; images and cube, compressed,
 take about 16, maps and products the rest."""
+
+SPECTRAL_BYTES = 24
+"""Disk space that a run needs for each pixel and wavelength of a spectral cube [byte]: its chunks
+and the matched spectra, until the chunks are removed."""
 
 N_THREADS = 8
 
@@ -135,7 +141,7 @@ def preflight(
         everywhere = len(used[name]) == len(galaxies)
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
     problems += _space_problems(store, needed)
-    notes = [f"{len(paths)} images, such as {paths[0]}: {note}" for note, paths in odd.items()]
+    notes = [f"{len(paths)} files, such as {paths[0]}: {note}" for note, paths in odd.items()]
     return Preflight(tuple(problems), tuple(notes), needed)
 
 
@@ -163,23 +169,45 @@ def _check_galaxy(galaxy: Mapping[str, object], *, config: SurveyConfig, root: s
                 _check_flux(band, headers[band.name])
             except PxdaskError as error:
                 faults.append((band.name, f"{band.image}: {error}"))
-    size = 0
-    if headers:
-        try:
-            grid = stamp_grid(galaxy, headers, config)
-            size = BYTES_PER_PIXEL * len(bands) * grid.shape[0] * grid.shape[1]
-            if len(headers) == len(bands) and (path := bin_map_path(galaxy, config, root=root)):
-                require_on_grid(path, grid)
-        except PxdaskError as error:
-            faults.append(("", str(error)))
-        try:
-            star_list(galaxy, config, root=root)
-        except PxdaskError as error:
-            faults.append(("", str(error)))
-        faults += [("", message) for message in _missing_columns(galaxy, config)]
+    size, more, cube = _check_geometry(galaxy, headers, config=config, root=root)
+    faults += [("", message) for message in more]
     problems = [Problem(name, band, message) for band, message in faults]
     notes = [(header.path, header.note) for header in headers.values() if header.note]
+    notes += [(cube.path, note) for note in cube.notes] if cube is not None else []
     return _Seen(problems, [band.filter for band in bands], notes, size)
+
+
+def _check_geometry(
+    galaxy: Mapping[str, object],
+    headers: Mapping[str, ImageHeader],
+    *,
+    config: SurveyConfig,
+    root: str,
+) -> tuple[int, list[str], IfsHeader | None]:
+    """Return the space that a galaxy takes, what is wrong beside its bands, and its cube."""
+    faults: list[str] = []
+    cube: IfsHeader | None = None
+    size = 0
+    try:
+        cube = open_ifs(galaxy, config, root=root)
+    except PxdaskError as error:
+        faults.append(str(error))
+    if not headers:
+        return size, faults, cube
+    try:
+        grid = stamp_grid(galaxy, headers, config)
+        n_wave = 0 if cube is None else cube.shape[0]
+        plane = BYTES_PER_PIXEL * len(config.bands) + SPECTRAL_BYTES * n_wave
+        size = plane * grid.shape[0] * grid.shape[1]
+        if len(headers) == len(config.bands) and (path := bin_map_path(galaxy, config, root=root)):
+            require_on_grid(path, grid)
+    except PxdaskError as error:
+        faults.append(str(error))
+    try:
+        star_list(galaxy, config, root=root)
+    except PxdaskError as error:
+        faults.append(str(error))
+    return size, faults + _missing_columns(galaxy, config), cube
 
 
 def _check_flux(band: BandConfig, header: ImageHeader) -> None:

@@ -203,8 +203,8 @@ def _models(
     settings = ModelConfig.model_validate_json(settings_text)
     if products.stored is not None:
         return library_models(products.stored, names, redshift)
-    if settings.redshift_step is not None and redshift is not None and redshift >= NEAREST:
-        ends = _shared_ends(redshift, settings.redshift_step)
+    ends = shared_ends(settings, redshift)
+    if ends is not None and redshift is not None:
         return at_redshift(_shared_grid(products, settings_text, names, ends, seed), redshift)
     return make_model_set(
         load_ssp(products.ssp),
@@ -233,8 +233,15 @@ def _shared_grid(
     )
 
 
-def _shared_ends(redshift: float, step: float) -> tuple[float, float]:
-    """Return the two redshifts of the survey's grid around one; the first is not below NEAREST."""
+def shared_ends(settings: ModelConfig, redshift: float | None) -> tuple[float, float] | None:
+    """Return the redshifts around one at which models are made for all galaxies between.
+
+    None where they are not shared: without ``redshift_step``, below `NEAREST`, or where redshift
+    is free. The first is not below `NEAREST`.
+    """
+    step = settings.redshift_step
+    if step is None or redshift is None or not redshift >= NEAREST:
+        return None
     k = math.floor(math.log1p(redshift) / step)
     return max(math.expm1(k * step), NEAREST), math.expm1((k + 1) * step)
 

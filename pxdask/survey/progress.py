@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import TaskID
 
     from pxdask.survey.manifest import Record
@@ -38,9 +40,12 @@ class ProgressBars:
     ----------
     console : rich.console.Console, optional
         Where to draw; default: standard error, or the notebook's cell.
+    stages : sequence of str
+        What has a bar.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, stages: Sequence[str] = STAGES) -> None:
+        self._stages = stages
         console = console or Console(stderr=True)
         self._console = console
         # in a notebook bars are widgets; without these rich would only warn
@@ -64,7 +69,7 @@ class ProgressBars:
     def __enter__(self) -> Self:
         """Begin to draw."""
         self._bars.start()
-        for stage in STAGES:
+        for stage in self._stages:
             self._rows[stage] = self._bars.add_task(stage, total=None, failed="")
         return self
 
@@ -100,7 +105,7 @@ class ProgressBars:
         words = [
             f"{stage} {self._ended[stage]}/{max(self._total[stage], self._ended[stage])}"
             + (f" ({self._failed[stage]} failed)" if self._failed[stage] else "")
-            for stage in STAGES
+            for stage in self._stages
             if self._total[stage] or self._ended[stage]
         ]
         if words:

@@ -13,10 +13,16 @@ from astropy.table import QTable, Table, vstack
 
 from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError
-from pxdask.io.catalog import read_catalog
+from pxdask.core.flags import Flag
+from pxdask.fitting.tables import add_results
+from pxdask.io.catalog import read_catalog, rows
+from pxdask.io.filters import load_filters
+from pxdask.io.sed_tables import seds_dataset
 from pxdask.io.stores import read
 from pxdask.survey.manifest import Manifest, Record, record_table
 from pxdask.survey.plan import PRODUCT_FILES, Task
+from pxdask.survey.posterior import ModelSource, Posterior
+from pxdask.survey.sed_inputs import SPECTRAL
 from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
@@ -99,7 +105,7 @@ class Run:
         ----------
         galaxy : str
             Identifier.
-        stage : {"image", "cube", "bins", "fit", "maps"}
+        stage : {"image", "cube", "spectra", "bins", "fit", "lines", "maps"}
             Stage.
         part : str
             Band, for the image stage.
@@ -114,6 +120,16 @@ class Run:
     def maps(self, galaxy: str) -> xr.Dataset:
         """Return the maps of a galaxy; see `dataset`."""
         return self.dataset(galaxy, "maps")
+
+    def line_maps(self, galaxy: str) -> xr.Dataset:
+        """Return maps of emission lines, of the break at 4000 Angstrom, of SFR by H alpha.
+
+        Where the survey has spectral cubes; see `pxdask.ifs.paint_products`, and `dataset` for
+        the error raised.
+        """
+        from pxdask.ifs import paint_products  # noqa: PLC0415  loads the models' code
+
+        return paint_products(self.dataset(galaxy, "lines"))
 
     def product_paths(self, galaxy: str) -> dict[str, Path]:
         """Return the files made for people: ``maps`` (FITS) and ``summary`` (PNG)."""
@@ -138,15 +154,45 @@ class Run:
             **{name: fit[name].values for name in ("chi2", "n_eff", "flags")},
         }
         table = QTable(columns)
-        for name, variable in fit.data_vars.items():
-            if variable.dims != ("bin", "quantile"):
-                continue
-            for index, quantile in enumerate(fit["quantile"].values):
-                column = f"{name}_p{100 * quantile:.0f}"
-                table[column] = variable.values[:, index]
-                table[column].info.description = str(variable.attrs.get("long_name", ""))
-                table[column].info.unit = variable.attrs.get("units", "")
+        add_results(table, fit, moments=False)
         return table
+
+    def posterior(self, galaxy: str) -> Posterior:
+        """Return the posteriors of a galaxy's bins: samples, model SEDs, histories.
+
+        Samples, and what needs them, are there where the run kept some: ``fit.n_samples``.
+
+        Raises
+        ------
+        ConfigError
+            If there is no fit of the galaxy; see `dataset`.
+        """
+        from pxdask.survey.inspect import resolved_bands  # noqa: PLC0415  loads the image code
+
+        bins, fit = self.dataset(galaxy, "bins"), self.dataset(galaxy, "fit")
+        row = next(row for row in rows(self.catalog) if row["id"] == galaxy)
+        bands = resolved_bands(row, self.config, root=self.data_root)
+        curves = load_filters([band.filter for band in bands])
+        n_bin = bins.sizes["bin"]
+        seds = seds_dataset(
+            [f"{galaxy}-{i}" for i in range(n_bin)],
+            bands=[str(name) for name in bins["band"].values],
+            pivot_wave=bins["pivot_wave"].values,
+            flux=bins["flux"].values,
+            flux_err=bins["flux_err"].values,
+            redshift=np.full(n_bin, float(str(row["redshift"]))),
+            upper_limit=(bins["flags"].values & int(Flag.UPPER_LIMIT)) != 0,
+            spectra={name: bins[name].values for name in SPECTRAL if name in bins},
+        )
+        source = ModelSource(
+            self.config.models,
+            {band.name: curve for band, curve in zip(bands, curves, strict=True)},
+            self.config.seed,
+        )
+        free = "redshift" in self.config.models.priors
+        return Posterior(
+            fit=fit, seds=seds, library=source, seed=self.config.seed, free_redshift=free
+        )
 
     def bins(self) -> QTable:
         """Return the bin tables of all finished galaxies, one under the other."""

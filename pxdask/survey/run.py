@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GALAXIES_PER_THREAD = 2
 """Galaxies in flight for every thread of the cluster."""
 
+END_STAGES = ("lines", "maps", "products")
+"""What follows the fit, expected as soon as a galaxy is planned."""
+
 Step = Literal["plan", "front", "bins", "back"]
 
 
@@ -55,7 +58,7 @@ class _Galaxy:
     row: Mapping[str, object]
     plan: GalaxyPlan | None = None
     source: Handle | None = None
-    images: list[Handle] = field(default_factory=list)
+    parts: dict[str, list[Handle]] = field(default_factory=lambda: {"image": [], "ifs": []})
     cube: list[Handle] = field(default_factory=list)
     pending: set[int] = field(default_factory=set)
     fitted: bool = False
@@ -131,7 +134,7 @@ class Driver:
         kind, part = (task.stage, task.part) if task else ("plan", "")
         name = (kind, str(galaxy.row["id"]), part, str(self._submitted))
         handle = self._executor.submit(function, *args, name=name, priority=-galaxy.index)
-        if task is not None and (task.stage in ("image", "cube", "bins") or task.part):
+        if task is not None and (task.stage in ("image", "cube", "spectra", "bins") or task.part):
             self._watcher.expect(task.stage, 1)
         self._calls[id(handle)] = (galaxy, step, task)
         galaxy.pending.add(id(handle))
@@ -163,20 +166,23 @@ class Driver:
             self._submit_front(galaxy, result)
 
     def _submit_front(self, galaxy: _Galaxy, plan: GalaxyPlan) -> None:
-        """Submit the bands, the cube and the bins; or what is missing after them."""
+        """Submit bands and slices, cube, spectra and bins; or what is missing after them."""
         self._note_existing(plan)
         if failed := self._failed_before(plan.missing):
-            for record in failed:
-                self.outcomes[record.stage, "failed before"] += 1
+            self.outcomes.update((record.stage, "failed before") for record in failed)
             return
         for task in plan.missing:
-            if task.stage == "image":
-                galaxy.images.append(self._submit_task(galaxy, "front", task, []))
+            if task.stage in ("image", "ifs"):
+                galaxy.parts[task.stage].append(self._submit_task(galaxy, "front", task, []))
             elif task.stage == "cube":
-                galaxy.cube = [self._submit_task(galaxy, "front", task, galaxy.images)]
+                after = galaxy.parts["image"]
+                galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
+            elif task.stage == "spectra":
+                after = [*galaxy.cube, *galaxy.parts["ifs"]]
+                galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
             elif task.stage == "bins":
                 self._submit_task(galaxy, "bins", task, galaxy.cube)
-            elif task.stage != "fit":
+            elif task.stage in END_STAGES:
                 self._watcher.expect(task.stage, 1)
         if plan.n_bin >= 0:
             self._submit_back(galaxy, plan, plan.n_bin)
@@ -189,6 +195,8 @@ class Driver:
             if task.stage == "fit":
                 blocks = fit_blocks(plan, self._run, n_bin=n_bin)
                 after = [self._submit_task(galaxy, "back", block, []) for block in blocks]
+            if task.stage == "lines":  # whose failure keeps nothing from being made
+                self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])
             if task.stage in ("fit", "maps", "products"):
                 after = [self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])]
 
@@ -198,7 +206,7 @@ class Driver:
             tidy(galaxy.plan, self._run)
             if not galaxy.fitted:
                 for task in galaxy.plan.missing:
-                    self._watcher.expect(task.stage, -(task.stage in ("maps", "products")))
+                    self._watcher.expect(task.stage, -(task.stage in END_STAGES))
 
     def _note_existing(self, plan: GalaxyPlan) -> None:
         """Note the outputs that are there, and that the galaxy's files are right by now."""

@@ -11,18 +11,22 @@ if TYPE_CHECKING:
 
     from pxdask.core.schema import Schema
 
-STAGES = ("image", "cube", "bins", "fit", "maps", "products")
+STAGES = ("image", "cube", "ifs", "spectra", "bins", "fit", "lines", "maps", "products")
 """The stages in the order in which data flow through them."""
 
 READS = {
     "image": (),
     "cube": ("image",),
-    "bins": ("cube",),
+    "ifs": (),
+    "spectra": ("cube", "ifs"),
+    "bins": ("cube", "spectra"),
     "fit": ("bins",),
+    "lines": ("bins", "fit"),
     "maps": ("cube", "bins", "fit"),
     "products": ("cube", "bins", "fit", "maps"),
 }
-"""The stages whose outputs each stage reads."""
+"""The stages whose outputs each stage reads; ``ifs``, ``spectra`` and ``lines``
+only where there are spectra."""
 
 
 class Stage(Protocol):

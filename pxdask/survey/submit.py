@@ -29,7 +29,7 @@ from pxdask.survey.stages import STAGES
 from pxdask.survey.work import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from astropy.table import Table
     from distributed import Client
@@ -243,14 +243,22 @@ def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, up
     write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
 
 
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], of: str = "") -> list[str]:
+    """Return the settings that differ, down to the single ones, as text."""
+    found: list[str] = []
+    for name in sorted({*old, *new}):
+        there, given = old.get(name), new.get(name)
+        if isinstance(there, dict) and isinstance(given, dict):
+            found += _differences(there, given, f"{of}{name}.")
+        elif there != given:
+            found.append(f"{of}{name}: {brief(there)} there, {brief(given)} given")
+    return found
+
+
 def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[str]:
     """Return how settings, catalogue and data root differ from those of a run."""
     old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
-    changes = [
-        f"{field}: {brief(old[field])} there, {brief(new[field])} given"
-        for field in new
-        if old[field] != new[field]
-    ]
+    changes = _differences(old, new)
     if base != run.data_root:
         changes.append(f"data root: {run.data_root} there, {base} given")
     rows_there = {str(row["id"]): canonical_json(row) for row in rows(run.catalog)}

@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from pxdask.core.errors import DamagedError, PxdaskError, StoreError
+from pxdask.core.errors import ConfigError, DamagedError, PxdaskError, StoreError
 from pxdask.core.provenance import package_versions
 from pxdask.fitting import join_blocks
+from pxdask.ifs import join_slices, wave_margin
 from pxdask.images import footprint
 from pxdask.io.export import write_maps_fits
+from pxdask.io.ifs import read_ifs
 from pxdask.io.raw import read_raw
 from pxdask.io.stores import is_published, opened, publish, read
 from pxdask.plots import write_summary
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
 from pxdask.survey.manifest import Record
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks
+from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks, slice_tasks
 from pxdask.survey.stages import READS
 from pxdask.survey.threads import one_thread
 
@@ -93,11 +95,15 @@ def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | R
 def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     """Return the plan of a galaxy whose files are as they should be."""
     inputs = inspect_galaxy(galaxy, run.config, root=run.data_root)
-    keys = Pipeline(inputs, run.config, run.products).keys()
+    pipeline = Pipeline(inputs, run.config, run.products)
+    keys = pipeline.keys()
     galaxy_id = str(galaxy["id"])
-    stages = ("cube", "bins", "fit", "maps", "products")
+    spectral = ("spectra",) if inputs.ifs is not None else ()
+    lines = ("lines",) if pipeline.has_lines else ()
+    stages = ("cube", *spectral, "bins", "fit", *lines, "maps", "products")
     tasks = [
         *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
+        *ifs_chunks(galaxy_id, inputs, keys, run),
         *(Task(galaxy_id, stage, "", getattr(keys, stage)) for stage in stages),
     ]
     existing = tuple(task for task in tasks if is_made(task, run))
@@ -105,6 +111,14 @@ def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     bins = Task(galaxy_id, "bins", "", keys.bins)
     n_bin = _n_bin(bins, run) if bins in existing and missing else -1
     return GalaxyPlan(inputs, keys, missing, existing, n_bin)
+
+
+def ifs_chunks(galaxy_id: str, inputs: GalaxyInputs, keys: Keys, run: RunContext) -> list[Task]:
+    """Return the tasks of a galaxy's integral-field cube, one for each chunk of wavelengths."""
+    if inputs.ifs is None or run.config.ifs is None:
+        return []
+    n_wave, chunk = inputs.ifs.header.shape[0], run.config.ifs.chunk
+    return slice_tasks(galaxy_id, keys.ifs, n_wave=n_wave, chunk=chunk)
 
 
 def is_made(task: Task, run: RunContext) -> bool:
@@ -124,7 +138,9 @@ def task_paths(task: Task, root: Path) -> list[Path]:
     return [task.path(root)]
 
 
-def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Record] = ()) -> Record:
+def run_task(
+    task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Record | None] = ()
+) -> Record:
     """Carry out one task.
 
     Parameters
@@ -144,7 +160,8 @@ def run_task(task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Reco
         Never an exception for what is wrong with the galaxy: that is the record's error.
     """
     record = Record(task.galaxy_id, task.stage, task.part, task.key, "done")
-    if not all(earlier.ok for earlier in after):
+    # an executor has no record of a task that ended in a defect
+    if not all(earlier is not None and earlier.ok for earlier in after):
         return replace(record, outcome="blocked")
     start = time.perf_counter()
     logger.info("%s %s %s begins", task.galaxy_id, task.stage, task.part)
@@ -184,6 +201,9 @@ def _carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
     if task.stage == "image":
         stage: Stage = pipeline.image_stage(task.part)
         output = stage.run(plan.inputs.galaxy, raw=_raw(task.part, plan, pipeline))
+    elif task.stage == "ifs":
+        stage, slices = _slices(task.part, plan, run, pipeline)
+        output = stage.run(plan.inputs.galaxy, slices=slices)
     elif task.stage == "fit" and not task.part:
         return _join_fit(task, plan, run)
     else:
@@ -205,12 +225,37 @@ def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
     )
 
 
+def _slices(
+    part: str, plan: GalaxyPlan, run: RunContext, pipeline: Pipeline
+) -> tuple[Stage, xr.Dataset]:
+    """Return the stage of a chunk of wavelengths, and the slices that it reads."""
+    ifs, config = plan.inputs.ifs, run.config.ifs
+    if ifs is None or config is None:
+        raise ConfigError(f"{plan.galaxy_id}: the survey has no integral-field cubes")
+    start, stop = (int(word) for word in part.split("-"))
+    header = ifs.header
+    first, last = wave_margin(
+        header.wave, header.lsf_fwhm, smooth_to=config.smooth_to, start=start, stop=stop
+    )
+    stage = pipeline.ifs_stage((start - first, stop - first))
+    return stage, read_ifs(header, first, last)
+
+
+def _joined_slices(plan: GalaxyPlan, run: RunContext) -> xr.Dataset:
+    """Return all wavelengths of a galaxy's spectra on its grid."""
+    chunks = ifs_chunks(plan.galaxy_id, plan.inputs, plan.keys, run)
+    return join_slices([_read_output(task, run) for task in chunks])
+
+
 def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Dataset]:
     """Return the datasets that a stage reads."""
     if stage == "cube":
         images = (Task(plan.galaxy_id, "image", band, key) for band, key in plan.keys.image.items())
         return {task.part: _read_output(task, run) for task in images}
-    return {name: _read_output(_task(name, plan), run) for name in READS[stage]}
+    if stage == "spectra":
+        return {"cube": _read_output(_task("cube", plan), run), "ifs": _joined_slices(plan, run)}
+    names = [name for name in READS[stage] if getattr(plan.keys, name)]
+    return {name: _read_output(_task(name, plan), run) for name in names}
 
 
 def _read_output(task: Task, run: RunContext) -> xr.Dataset:
@@ -245,7 +290,9 @@ def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
 
 
 def tidy(plan: GalaxyPlan, run: RunContext) -> None:
-    """Remove the blocks of a fit that is published whole, and what killed writers left.
+    """Remove blocks of what is published whole, and what killed writers left.
+
+    Those are blocks of bins of a fit, and chunks of wavelengths of spectra.
 
     Another driver that writes at this very moment would lose its unfinished file, and write
     it again.
@@ -254,6 +301,8 @@ def tidy(plan: GalaxyPlan, run: RunContext) -> None:
     leftovers = list(fit.parent.glob(".*.part"))
     if is_published(fit):
         leftovers += fit.parent.glob(f"fit-*-{plan.keys.fit}{SUFFIX}")
+    if plan.keys.ifs and is_published(_task("spectra", plan).path(run.root)):
+        leftovers += fit.parent.glob(f"ifs-*-{plan.keys.ifs}{SUFFIX}")
     for path in leftovers:
         path.unlink(missing_ok=True)
 
@@ -296,7 +345,7 @@ def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
     Working back from the end, an output is wanted if it is an end product or is read by a
     missing one: images are not made again for a cube that exists.
     """
-    wanted = {"products"}
+    wanted = {"products", "lines"}
     needed = []
     for task in reversed(tasks):
         if task.stage in wanted and task not in existing:

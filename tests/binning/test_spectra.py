@@ -27,7 +27,7 @@ def cube_of(flux, flux_err=None, *, region=None, noise_area=None):
     if region is not None:
         values["region"] = np.asarray(region)
     if noise_area is not None:
-        values["noise_area"] = np.float64(noise_area)
+        values["noise_area"] = np.full(n_wave, float(noise_area))
     variables = {
         name: (CUBE.variables[name].dims, value, CUBE.attrs(name)) for name, value in values.items()
     }

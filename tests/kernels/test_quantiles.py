@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pxdask.kernels.quantiles import weighted_quantiles
+from pxdask.kernels.quantiles import shares_beyond, weighted_quantiles, weighted_summaries
 
 THREE = np.array([0.16, 0.5, 0.84])
 
@@ -74,3 +74,33 @@ def test_without_weight_or_with_nan_the_answer_is_nan():
     np.testing.assert_array_equal(no_weight_on_nan, [[1.0, 1.0, 1.0]])
     empty = weighted_quantiles(np.empty((1, 0)), np.empty(0), probabilities=THREE)
     assert np.isnan(empty).all()
+
+
+def test_summaries_by_hand():
+    values, weights = np.array([[1.0, 2.0, 4.0]] * 2), np.array([1.0, 2.0, 1.0])
+    quantiles, moments = weighted_summaries(
+        values,
+        weights,
+        probabilities=THREE,
+        spread=np.full(3, 0.1),
+        n_spread=1,
+        nodes=(0.41, 0.18, 0.41),
+    )
+    # up to 1.0 lie 0.1475, to 1.1 0.25, to 1.9 0.455, to 2.0 0.545, to 2.1 0.75, to 3.9 0.8525
+    np.testing.assert_allclose(quantiles, [[1.1, 2.0, 3.9], [1, 2, 4]], rtol=1e-14)
+    # mean 9 / 4; squares about it (25 + 2 + 49) / 16 / 4
+    np.testing.assert_allclose(moments, [[2.25, np.sqrt(1.1875)]] * 2, rtol=1e-14)
+
+
+def test_shares_beyond_by_hand():
+    values, weights = np.array([[1.0, 2.0, 4.0]] * 2), np.array([1.0, 2.0, 1.0])
+    got = shares_beyond(values, weights, np.array([[2.0, 3.0], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(got, [[0.25, 0.25], [np.nan, np.nan]])
+
+
+def test_probabilities_may_be_in_any_order():
+    values, weights = np.random.default_rng(2).random((2, 1000))
+    got = weighted_quantiles(values[None], weights, probabilities=THREE[::-1])
+    np.testing.assert_array_equal(
+        got[:, ::-1], weighted_quantiles(values[None], weights, probabilities=THREE)
+    )

@@ -1,0 +1,342 @@
+"""Images and spectra of pixels in the FITS layouts of piXedfit ("specphoto" files).
+
+``specphoto``: after matching in space; ``corr_specphoto``: after matching in flux too, with the
+factors and, where given, the models they are from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.files import write_with
+from pxdask.core.flags import Flag, flag_attrs
+from pxdask.core.schema import CUBE, IMAGE, Schema
+from pxdask.io.fits import opened_hdus, wcs_cards
+from pxdask.io.pixedfit_cards import UNIT, add_bands, add_cards, bands_of, scale_of, to_ujy
+from pxdask.kernels.bandpass import flux_per_wavelength
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_HDUS = {
+    "photo_flux": "PHOTO_FLUX",
+    "photo_err": "PHOTO_FLUXERR",
+    "wave": "WAVE",
+    "spec_flux": "SPEC_FLUX",
+    "spec_err": "SPEC_FLUXERR",
+    "spec_region": "SPEC_REGION",
+    "photo_region": "PHOTO_REGION",
+    "model_wave": "MOD_WAVE",
+    "model_flux": "MOD_FLUX",
+    "factor": "CORR_FACTOR",
+    "stamp": "STAMP_IMAGE",
+    "lsf_fwhm": "LSF_FWHM",
+    "psf_fwhm": "PSF_FWHM",
+}
+"""What HDUs are called, in their order in a file; the last two are our own addition."""
+
+_NEEDED = tuple(_HDUS)[:7]
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How spectra were matched to images in flux.
+
+    Attributes
+    ----------
+    factor : (n_wave, ny, nx) float64
+        What spectra were multiplied with [1]; NaN where there is none.
+    model_wave : (n_model_wave,) float64 or None
+        Wavelengths of the models, observed frame [Angstrom].
+    model_flux : (n_model_wave, ny, nx) float64 or None
+        Best models of the photometry [1e-17 erg s-1 cm-2 Angstrom-1].
+    """
+
+    factor: Floats
+    model_wave: Floats | None = None
+    model_flux: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PixedfitSpecphoto:
+    """What a specphoto file holds.
+
+    Attributes
+    ----------
+    images : Dataset
+        ``image/1`` [uJy] with ``region``. ``noise_area`` is 1: the file does not tell.
+    spectra : Dataset
+        ``cube/1`` with ``region``. ``lsf_fwhm`` is NaN unless we wrote the file.
+    matching : Matching or None
+        None where spectra were not matched in flux.
+    header : mapping
+        Keys of the file, in lower case.
+    """
+
+    images: xr.Dataset
+    spectra: xr.Dataset
+    matching: Matching | None
+    header: Mapping[str, Any]
+
+
+def write_pixedfit_specphoto(
+    path: str | Path,
+    images: xr.Dataset,
+    spectra: xr.Dataset,
+    *,
+    galaxy: Mapping[str, object],
+    survey: str,
+    matching: Matching | None = None,
+    filters: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write images and spectra on one grid as piXedfit does, in float32.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the file.
+    images : Dataset
+        ``image/1`` with ``region``.
+    spectra : Dataset
+        ``cube/1`` on the same grid.
+    galaxy : mapping
+        Catalogue row: ``id``, ``ra``, ``dec`` [deg], ``redshift`` and, if known, ``ebv``.
+    survey : str
+        Of the spectra, as piXedfit calls it: ``manga``, ``califa``.
+    matching : Matching, optional
+        Makes the file of the kind ``corr_specphoto``, without STAMP_IMAGE.
+    filters : sequence of str, optional
+        Names of the bands' filters in piXedfit's library; default: the names of the bands.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ConfigError
+        If the file exists, or filters are not as many as bands.
+    DataError
+        If images and spectra, or factors, are not on one grid.
+    SchemaError
+        If a dataset is not of its schema.
+    StoreError
+        If the file cannot be written.
+
+    Notes
+    -----
+    STAMP_IMAGE, which alone has the WCS in piXedfit's files, is the middle band. Ours have the WCS
+    at the regions too, so that it is not lost with the stamp.
+    """
+    path = Path(path)
+    IMAGE.validate(images)
+    CUBE.validate(spectra)
+    names = [str(band) for band in images["band"].values] if filters is None else list(filters)
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
+    if len(names) != images.sizes["band"]:
+        raise ConfigError(f"{len(names)} filters for {images.sizes['band']} bands")
+    planes = _planes(images, spectra, matching)
+    cards = fits.Header()
+    cards["nfilters"] = len(names)
+    wcs = images.attrs.get("wcs")
+    width = float(np.max(images["psf_fwhm"].values))
+    add_cards(cards, galaxy, wcs=wcs, psf_fwhm=width, with_spectra=True)
+    cards["ifssurve"] = survey
+    add_bands(cards, images, names)
+    on_sky = fits.Header.fromstring(str(wcs)) if wcs is not None else None
+    hdus = _hdus(planes, cards, on_sky)
+    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+
+
+def read_pixedfit_specphoto(
+    path: str | Path, *, pivot: Mapping[str, float] | None = None
+) -> PixedfitSpecphoto:
+    """Return the images and spectra that piXedfit or `write_pixedfit_specphoto` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        A specphoto or corr_specphoto file.
+    pivot : mapping, optional
+        Pivot wavelengths [Angstrom] by filter, for those that `load_filters` does not know.
+
+    Returns
+    -------
+    found : PixedfitSpecphoto
+        A flux that is not finite, and one whose error is not finite and positive, is NaN and
+        flagged; so are spectra outside their region.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, damaged or of another kind, or does not tell its unit.
+    ConfigError
+        If the pivot wavelength of a filter is not known.
+
+    Notes
+    -----
+    Wavelengths are taken as they are: piXedfit does not convert those of a survey, in vacuum
+    (MaNGA) or in air (CALIFA).
+    """
+    arrays, header, wcs = _read(path)
+    filters, waves = bands_of(path, header, pivot or {})
+    ratio = scale_of(path, header) / UNIT
+    attrs = {} if wcs is None else {"wcs": wcs}
+    n_band = len(filters)
+    flux, flux_err = (
+        np.moveaxis(to_ujy(path, np.moveaxis(arrays[name], 0, -1), header, waves), -1, 0)
+        for name in ("photo_flux", "photo_err")
+    )
+    images = _dataset(
+        IMAGE,
+        {
+            **_measured(flux, flux_err, np.ones(flux.shape[1:], dtype=bool)),
+            "band": np.array([header.get(f"band{i}", n) for i, n in enumerate(filters)], object),
+            "pivot_wave": waves,
+            "psf_fwhm": arrays.get("psf_fwhm", np.full(n_band, header.get("psffwhm", np.nan))),
+            "noise_area": np.ones(n_band),
+            "region": arrays["photo_region"] == 1,
+        },
+        attrs,
+    )
+    region = arrays["spec_region"] == 1
+    spectra = _dataset(
+        CUBE,
+        {
+            **_measured(arrays["spec_flux"] * ratio, arrays["spec_err"] * ratio, region),
+            "wave": arrays["wave"],
+            "lsf_fwhm": arrays.get("lsf_fwhm", np.full(arrays["wave"].shape, np.nan)),
+            "region": region,
+        },
+        attrs,
+    )
+    matching = None
+    if "factor" in arrays:
+        model = arrays.get("model_flux")
+        matching = Matching(
+            np.where(region, arrays["factor"], np.nan),
+            arrays.get("model_wave"),
+            None if model is None else model * ratio,
+        )
+    return PixedfitSpecphoto(images, spectra, matching, header)
+
+
+def _planes(
+    images: xr.Dataset, spectra: xr.Dataset, matching: Matching | None
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file by role."""
+    grid, found = images["flux"].shape[1:], spectra["flux"].shape[1:]
+    if grid != found:
+        raise DataError(f"the images are on a grid of {grid}, the spectra on {found}")
+    pivots = images["pivot_wave"].values[:, None, None]
+    flux, flux_err = (
+        (flux_per_wavelength(images[name].values, pivot=pivots) / UNIT).astype(np.float32)
+        for name in ("flux", "flux_err")
+    )
+    spectrum = spectra["flux"].values
+    region = np.isfinite(spectrum).any(axis=0)
+    inside = np.ones(grid, dtype=bool)
+    planes: dict[str, NDArray[Any]] = {
+        "photo_flux": flux,
+        "photo_err": flux_err,
+        "wave": spectra["wave"].values,
+        "spec_flux": spectrum,
+        "spec_err": spectra["flux_err"].values,
+        "spec_region": (spectra["region"].values if "region" in spectra else region),
+        "photo_region": (images["region"].values if "region" in images else inside),
+        "lsf_fwhm": spectra["lsf_fwhm"].values,
+        "psf_fwhm": images["psf_fwhm"].values,
+    }
+    for name in ("spec_region", "photo_region"):
+        planes[name] = planes[name].astype(np.int16)
+    if matching is None:
+        return planes | {"stamp": images["flux"].values[len(flux) // 2]}
+    if matching.factor.shape != spectrum.shape:
+        raise DataError(f"factors have the shape {matching.factor.shape}, spectra {spectrum.shape}")
+    planes["factor"] = matching.factor.astype(np.float32)
+    if matching.model_wave is not None and matching.model_flux is not None:
+        planes["model_wave"] = matching.model_wave
+        planes["model_flux"] = matching.model_flux.astype(np.float32)
+    return planes
+
+
+def _hdus(
+    planes: Mapping[str, NDArray[Any]], cards: fits.Header, wcs: fits.Header | None
+) -> fits.HDUList:
+    """Return the HDUs of a file."""
+    hdus: list[fits.PrimaryHDU | fits.ImageHDU] = []
+    for role, name in _HDUS.items():
+        if role not in planes:
+            continue
+        hdu = fits.ImageHDU(planes[role]) if hdus else fits.PrimaryHDU(planes[role], header=cards)
+        if wcs is not None and planes[role].ndim == 2:
+            hdu.header.update(wcs)
+        hdu.name = name
+        hdus.append(hdu)
+    return fits.HDUList(hdus)
+
+
+def _read(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str | None]:
+    """Return the arrays of a file by role, its keys in lower case, and its WCS if it has one."""
+    with opened_hdus(path) as hdus:
+        by_name = {str(hdu.name).upper(): hdu for hdu in list(hdus)[::-1]}
+        by_name.setdefault(_HDUS["photo_flux"], hdus[0])
+        found = {
+            role: by_name[name]
+            for role, name in _HDUS.items()
+            if name in by_name and by_name[name].data is not None
+        }
+        if missing := [_HDUS[role] for role in _NEEDED if role not in found]:
+            raise DataError(
+                f"{path} has no HDU {', '.join(missing)}; wanted a specphoto file of piXedfit, got"
+                f" the HDUs {', '.join(name or 'no name' for name in by_name)}"
+            )
+        arrays = {role: np.array(hdu.data, dtype=np.float64) for role, hdu in found.items()}
+        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
+        flat = [WCS(hdu.header, naxis=2) for role, hdu in found.items() if arrays[role].ndim == 2]
+    cards = next((wcs_cards(wcs.celestial) for wcs in flat if wcs.has_celestial), None)
+    shape = arrays["photo_region"].shape
+    wrong = {role: a.shape for role, a in arrays.items() if a.ndim > 1 and a.shape[-2:] != shape}
+    if len(shape) != 2 or wrong:
+        raise DataError(f"{path}: its region has the shape {shape}, and other HDUs have {wrong}")
+    if len(arrays["spec_flux"]) != arrays["wave"].size:
+        raise DataError(
+            f"{path}: {len(arrays['spec_flux'])} slices of spectra, {arrays['wave'].size}"
+            " wavelengths; wanted as many"
+        )
+    return arrays, header, cards
+
+
+def _measured(flux: Floats, error: Floats, region: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Return fluxes and errors as they are stored, with flags."""
+    bad = ~(np.isfinite(flux) & np.isfinite(error) & (error > 0) & region)
+    return {
+        "flux": np.where(bad, np.nan, flux).astype(np.float32),
+        "flux_err": np.where(bad, np.nan, error).astype(np.float32),
+        "flags": np.where(bad, int(Flag.NO_DATA), 0).astype(np.uint16),
+    }
+
+
+def _dataset(
+    schema: Schema, values: Mapping[str, NDArray[Any]], attrs: Mapping[str, str]
+) -> xr.Dataset:
+    """Return a dataset of a schema."""
+    ds = xr.Dataset(
+        {name: (schema.variables[name].dims, v, schema.attrs(name)) for name, v in values.items()},
+        attrs={"schema": schema.tag, **attrs},
+    )
+    ds["flags"].attrs.update(flag_attrs())
+    coords = [name for name in ("band", "pivot_wave", "wave") if name in ds]
+    return schema.validate(ds.set_coords(coords))

@@ -1,0 +1,110 @@
+"""What a worker does for a catalogue of photometry: fit one block; a failure is a record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pxdask.core.errors import PxdaskError, StoreError
+from pxdask.core.provenance import package_versions
+from pxdask.io.stores import is_published, publish
+from pxdask.survey.manifest import Record
+from pxdask.survey.products import Products, model_library
+from pxdask.survey.sed_fit import fit_rows, warn
+from pxdask.survey.threads import one_thread
+from pxdask.survey.work import attempt, measured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xarray as xr
+
+    from pxdask.core.catalogs import CatalogConfig
+    from pxdask.sps.library import ModelLibrary
+
+BLOCKS = "blocks"
+"""Folder of the files of blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogContext:
+    """What every task of a run needs to know."""
+
+    folder: Path
+    config: CatalogConfig
+    products: Products
+
+    def library(self, redshift: float | None) -> ModelLibrary:
+        """Return the models of a redshift."""
+        return model_library(
+            self.products,
+            self.config.models,
+            {band.name: band.filter for band in self.config.bands},
+            # without effect where redshift is free
+            redshift=1.0 if redshift is None else redshift,
+            seed=self.config.seed,
+        )
+
+
+def block_path(folder: Path, key: str) -> Path:
+    """Return the file of a block of a run."""
+    return folder / BLOCKS / key[:2] / f"fit-{key}.zarr.zip"
+
+
+def run_block(some: xr.Dataset, name: str, key: str, context: CatalogContext) -> list[Record]:
+    """Fit a block of SEDs and publish its posteriors.
+
+    Parameters
+    ----------
+    some : Dataset
+        Schema seds/1: the block's rows.
+    name, key : str
+        Of the block.
+    context : CatalogContext
+        The run.
+
+    Returns
+    -------
+    records : list of Record
+        That of the block, then one for each SED that cannot be fitted.
+    """
+    start = time.perf_counter()
+    record = Record(name, "fit", "", key, "done")
+    reasons: dict[int, str] = {}
+    try:
+        if is_published(block_path(context.folder, key)):
+            return [replace(record, outcome="existed")]
+        with one_thread():
+            reasons = attempt(partial(_fit_block, some, key, context))
+        if len(reasons) == some.sizes["bin"]:
+            why = f"none of its {len(reasons)} SEDs can be fitted"
+            record = replace(record, outcome="failed", error=why, permanent=True)
+    except PxdaskError as error:
+        permanent = not isinstance(error, StoreError)
+        record = replace(record, outcome="failed", error=str(error), permanent=permanent)
+    names = some["id"].values
+    failed = [
+        Record(str(names[row]), "sed", "", key, "failed", error=reason, permanent=True)
+        for row, reason in reasons.items()
+    ]
+    return [measured(record, start), *failed]
+
+
+def _fit_block(some: xr.Dataset, key: str, context: CatalogContext) -> dict[int, str]:
+    """Publish the fit of a block; return why some rows have none."""
+    found = fit_rows(
+        some,
+        context.library,
+        settings=context.config.fit,
+        free_redshift="redshift" in context.config.models.priors,
+    )
+    if found.parts:
+        fitted = found.joined(some.sizes["bin"])
+        warn(some, fitted, found.reasons)
+        publish(
+            fitted.assign_attrs(key=key, versions=package_versions()),
+            block_path(context.folder, key),
+        )
+    return found.reasons

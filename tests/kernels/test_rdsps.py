@@ -1,0 +1,254 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from pxdask.kernels.broad import (
+    N_CLASS,
+    broad_weights,
+    class_moments,
+    class_quantiles,
+    make_levels,
+    scaled_by_class,
+    sums_by_class,
+)
+from pxdask.kernels.rdsps import (
+    columns,
+    log_single,
+    make_search,
+    rounding_bound,
+    search,
+)
+from pxdask.kernels.vector_sums import N_TOGETHER, add_row
+
+FORMS = pytest.mark.parametrize("dof", [math.inf, 2.0])
+
+
+def library(rng, n_band=12, n_model=3000):
+    return np.exp(0.7 * rng.normal(size=(n_band, n_model))).astype(np.float32)
+
+
+def sed(rng, models, snr):
+    flux = 1e9 * models[:, rng.integers(models.shape[1])].astype(float)
+    error = np.abs(flux) / snr
+    return flux + error * rng.normal(size=flux.size), error
+
+
+def costs(models, seds, *, dof):
+    """Costs of all models."""
+    return search(models, seds, dof=dof).cost[:, : models.shape[1]]
+
+
+def exact(flux, error, models, dof):
+    """Cost in double precision, at amplitudes that are not negative, and the amplitudes."""
+    x, y = (flux / error)[:, None], models / error[:, None]
+    scale = np.maximum(np.sum(x * y, axis=0), 0) / np.sum(y * y, axis=0)
+    square = (x - scale * y) ** 2
+    if math.isinf(dof):
+        return square.sum(axis=0), scale
+    return (dof + 1) * np.log1p(square / dof).sum(axis=0), scale
+
+
+def test_two_bands_and_two_models_by_hand():
+    flux, error = np.array([[2.0, 3.0]]), np.array([[1.0, 0.5]])
+    models = np.array([[1, 1], [1, 2]], np.float32)
+    ready = make_search(flux, error, unit_flux=1.0)
+    got = costs(models, ready, dof=math.inf)[0]
+    # amplitudes 14 / 5 and 26 / 17
+    want = [0.8**2 + 4 * 0.2**2, (2 - 26 / 17) ** 2 + 4 * (3 - 52 / 17) ** 2]
+    np.testing.assert_allclose(got, want, atol=4e-6)  # C is 40, a few units of roundoff
+    # (dof + 1) ln of the product of 1 + r^2 / dof
+    got = costs(models, ready, dof=2.0)[0]
+    want = 3 * np.log((1 + 0.8**2 / 2) * (1 + 4 * 0.2**2 / 2))
+    assert got[0] == pytest.approx(want, abs=4e-6)
+
+
+@FORMS
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    log_snr=st.floats(-0.5, 3),
+    n_band=st.integers(1, 19),
+    log_flux=st.floats(-12, 12),
+)
+def test_costs_are_right_to_their_bound(dof, seed, log_snr, n_band, log_flux):
+    rng = np.random.default_rng(seed)
+    models = library(rng, n_band, 400)
+    flux, error = (10**log_flux * each for each in sed(rng, models, 10**log_snr))
+    want, _ = exact(flux, error, models.astype(float), dof)
+    ready = make_search(flux[None], error[None], unit_flux=1.0)
+    bound = rounding_bound(ready.norm[0], n_used=n_band, dof=dof)
+    assert np.max(np.abs(costs(models, ready, dof=dof)[0] - want)) <= bound
+
+
+@FORMS
+def test_bound_is_not_far_from_the_worst_error(dof):
+    rng = np.random.default_rng(3)
+    models = library(rng)
+    flux, error = sed(rng, models, 300.0)
+    want, _ = exact(flux, error, models.astype(float), dof)
+    ready = make_search(flux[None], error[None], unit_flux=1.0)
+    worst = np.max(np.abs(costs(models, ready, dof=dof)[0] - want))
+    # roundings that all add up are not met, but a bound of a hundred times more would be idle
+    assert worst > 0.01 * rounding_bound(ready.norm[0], n_used=12, dof=dof)
+
+
+@FORMS
+def test_a_search_does_not_depend_on_company_or_layout(dof):
+    rng = np.random.default_rng(5)
+    models = library(rng)
+    seds = [sed(rng, models, 10.0) for _ in range(5)]
+    flux, error = (np.array(each) for each in zip(*seds, strict=True))
+    together = costs(models, make_search(flux, error, unit_flux=1.0), dof=dof)
+    other = np.asfortranarray(models)
+    for i in range(5):
+        alone = make_search(flux[[i]], error[[i]], unit_flux=1.0)
+        assert costs(models, alone, dof=dof)[0].tobytes() == together[i].tobytes()
+        assert costs(other, alone, dof=dof)[0].tobytes() == together[i].tobytes()
+
+
+def test_unusable_bands_are_left_out():
+    rng = np.random.default_rng(6)
+    models = library(rng)
+    flux, error = sed(rng, models, 10.0)
+    for bad in (np.nan, np.inf, 0.0, -1.0):
+        other = error.copy()
+        other[3] = bad
+        used = np.arange(12) != 3
+        with_bad = make_search(flux[None], other[None], unit_flux=1.0)
+        without = make_search(flux[None, used], error[None, used], unit_flux=1.0)
+        got, want = (
+            costs(models, with_bad, dof=math.inf),
+            costs(models[used], without, dof=math.inf),
+        )
+        assert got.tobytes() == want.tobytes()
+
+
+@FORMS
+def test_what_single_precision_cannot_hold_is_looked_at(dof):
+    models = np.array([[1, 1e-30, 1e35], [1, 1e-30, 1e35]], np.float32)
+    ready = make_search(np.array([[1.0, 2.0]]), np.ones((1, 2)), unit_flux=1.0)
+    found = search(models, ready, dof=dof)
+    assert np.isfinite(found.cost[0, 0])
+    np.testing.assert_array_equal(found.cost[0, 1:3], -np.inf)
+    assert found.best[0] == found.cost[0, 0]
+    assert found.n_unknown[0] == 2
+    near = search(models, ready, dof=dof, reach=np.zeros(1))
+    np.testing.assert_array_equal(near.model[0, : near.n_near[0]], [0, 1, 2])
+    beyond = make_search(np.full((1, 2), 1e30), np.ones((1, 2)), unit_flux=1.0)
+    np.testing.assert_array_equal(costs(models, beyond, dof=dof), -np.inf)
+
+
+def test_too_many_models_are_not_listed():
+    rng = np.random.default_rng(8)
+    models = library(rng, 5, 5000)
+    ready = make_search(*np.array(sed(rng, models, 3.0))[:, None], unit_flux=1.0)
+    reach = np.array([10.0])
+    n = search(models, ready, dof=math.inf, reach=reach).n_near[0]
+    for most, listed in ((n, True), (n - 1, False), (10, False)):
+        found = search(models, ready, dof=math.inf, reach=reach, most=np.array([most]))
+        assert (found.n_near[0] <= most) == listed
+
+
+@FORMS
+def test_residuals_of_a_million_sigma_do_not_overflow(dof):
+    models = library(np.random.default_rng(7), n_band=30, n_model=100)
+    flux = 1e6 * np.where(np.arange(30) % 2, 1.0, 3.0)[None]
+    got = costs(models, make_search(flux, np.ones((1, 30)), unit_flux=1.0), dof=dof)[0]
+    want, _ = exact(flux[0], np.ones(30), models.astype(float), dof)
+    np.testing.assert_allclose(got, want, rtol=1e-4)  # sums of single precision
+
+
+@FORMS
+@pytest.mark.parametrize("n", [1, 7, 8, 1023, 1024, 3001])
+def test_models_within_reach(dof, n):
+    rng = np.random.default_rng(n)
+    models = library(rng, 5, n)
+    models[:, n // 2] = 0  # not known, and always within reach
+    ready = make_search(*np.array(sed(rng, models, 3.0))[:, None], unit_flux=1.0)
+    every = search(models, ready, dof=dof)
+    assert every.n_near[0] == n
+    cost = every.cost[0, :n]
+    np.testing.assert_array_equal(every.model[0, :n], np.arange(n))
+    best = cost[np.isfinite(cost)].min(initial=np.inf)
+    assert every.best[0] == best
+    for reach in (0.0, 5.0, 30.0):
+        found = search(models, ready, dof=dof, reach=np.array([reach]))
+        want = np.flatnonzero(cost <= np.float32(best + np.float32(reach)))
+        assert found.best[0] == best
+        np.testing.assert_array_equal(found.model[0, : found.n_near[0]], want)
+        np.testing.assert_array_equal(found.cost[0, : found.n_near[0]], cost[want])
+        np.testing.assert_array_equal(columns(models, want), models[:, want])
+        np.testing.assert_array_equal(columns(np.asfortranarray(models), want), models[:, want])
+
+
+@given(st.floats(2.0**-100, 2.0**100, width=32))
+def test_logarithm(x):
+    # 2e-7 near one; elsewhere as many digits as the value has
+    assert log_single(np.float32(x)) == pytest.approx(math.log(x), rel=2e-7, abs=2e-7)
+
+
+@FORMS
+@pytest.mark.parametrize("snr", [0.7, 2.0, 5.0])
+def test_broad_weights_and_statistics_equal_double_precision(dof, snr):
+    rng = np.random.default_rng(11)
+    models = library(rng, 8, 20_000) ** np.float32(0.3)
+    flux, error = sed(rng, models, snr)
+    ready = make_search(flux[None], error[None], unit_flux=1.0)
+    cost, scale = exact(flux, error, models.astype(float), dof)
+    best = search(models, ready, dof=dof).best
+    per_mass = rng.normal(0, 0.2, (1, 20_000)).astype(np.float32)
+    found = broad_weights(models, ready, np.array([0]), dof=dof, best=best, depth=47.0, node=0.98,
+                          per_mass=per_mass).one(0)  # fmt: skip
+    weight = np.exp(-0.5 * (cost - cost.min())) * (scale > 0)
+    np.testing.assert_allclose(found.weight, weight, rtol=1e-3, atol=1e-7)
+    assert found.total == pytest.approx(weight.sum(), rel=1e-5)
+    kept = weight > 1e-8
+    log_scale = found.log_scale + math.log10(ready.unit[0])
+    np.testing.assert_allclose(log_scale[kept], np.log10(scale[kept]), atol=2e-5)
+    # a parameter
+    value = rng.gamma(2.0, size=20_000)
+    levels = make_levels(value)
+    sums_of = sums_by_class([levels], found.weight[None])[0, 0]
+    mean, variance = class_moments(sums_of, levels.low, levels.high)
+    share = weight / weight.sum()
+    step = (levels.high - levels.low) / N_CLASS
+    assert mean == pytest.approx(share @ value, abs=0.05 * step)  # errors of classes average out
+    deviation = math.sqrt(share @ (value - share @ value) ** 2)
+    assert math.sqrt(variance) == pytest.approx(deviation, abs=0.05 * step)
+    got, probabilities = np.empty(3), np.array([0.16, 0.5, 0.84])
+    class_quantiles(sums_of, levels.low, levels.high, probabilities, got)
+    for q, p in zip(got, probabilities, strict=True):
+        below, under = share[value <= q - step].sum(), share[value < q + step].sum()
+        assert below - 1e-6 <= p <= under + 1e-6
+    # a quantity that scales with the amplitude
+    _, mean, variance = scaled_by_class(per_mass[0], found, 0, (0.18, 0.41))
+    value = per_mass[0] + np.log10(np.maximum(scale, 1e-30) / ready.unit[0])
+    assert mean == pytest.approx(share @ value, abs=2e-5)
+    assert variance == pytest.approx(share @ (value - share @ value) ** 2, rel=1e-4)
+
+
+def test_levels_of_a_constant():
+    levels = make_levels(np.full(10, 3.0))
+    sums_of = sums_by_class([levels], np.ones((1, 10), np.float32))[0, 0]
+    assert class_moments(sums_of, levels.low, levels.high) == (3.0, 0.0)
+
+
+def test_sums_of_several_seds_are_those_of_each():
+    rng = np.random.default_rng(9)
+    weight = rng.random((5, 70_000)).astype(np.float32)
+    levels = [make_levels(rng.random(70_000)) for _ in range(2)]
+    want = [
+        [np.bincount(each.level, weights=of_one, minlength=N_CLASS) for each in levels]
+        for of_one in weight
+    ]
+    np.testing.assert_array_equal(sums_by_class(levels, weight), want)
+
+
+def test_rows_are_added_only_to_their_kind():
+    wrong = njit(lambda sums, terms: add_row(sums, np.int64(0), terms, np.int64(0)))
+    with pytest.raises(TypeError, match="C-contiguous arrays of float32, found"):
+        wrong(np.zeros((1, N_TOGETHER)), np.zeros((1, N_TOGETHER)))
