@@ -1,9 +1,9 @@
 """MCMC of 12-band SEDs, 7 parameters, 100 walkers, 1,000 steps, on one core.
 
-`mcmc_cpu_s_per_bin`: 200 SEDs advanced together, the whole fit: start, half of the steps with the
-fitting of mixtures, a test of convergence, which none is allowed to pass, and results. Its
-baseline is emcee alone, one SED at a time, with the same likelihood for all walkers of a
-half-step at once and its own stretch move (measured on two SEDs). `mcmc_model_share`: part of
+`mcmc_cpu_s_per_bin`: 200 SEDs advanced together, the whole fit: start, half of the steps' worth of
+draws by which mixtures are learnt, a test of convergence, which none is allowed to pass, and
+results. Its baseline is emcee alone, one SED at a time, with the same likelihood for all walkers of
+a half-step at once and its own stretch move (measured on two SEDs). `mcmc_model_share`: part of
 the former that computing the models takes.
 """
 
@@ -73,11 +73,11 @@ def _alone(library: ModelLibrary, settings: FitConfig, seds: Seds) -> float:
         density = NormalDensity(target, np.array([sed]))
         sampler = emcee.EnsembleSampler(
             N_WALKER,
-            sampled.n_dim,
+            sampled.simulator.n_dim,
             lambda at, of=density: of(at, np.zeros(len(at), np.intp)),
             vectorize=True,
         )
-        start = ndtri(target.start(sed, N_WALKER, stream(2, sed)))
+        start = ndtri(target.start(sed, N_WALKER, stream(2, sed))[:, :-1])
         sampler.run_mcmc(start, N_STEP)
     return (process_time() - begin) / N_ALONE
 

@@ -16,8 +16,8 @@ from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import DataError
 from pxdask.core.fits import MapConfig
 from pxdask.core.models import ModelConfig
+from pxdask.core.rows import redshift_of
 from pxdask.core.schema import MAPS, Schema
-from pxdask.fitting.stage import redshift_of
 from pxdask.kernels.likelihood import usable_bands
 
 if TYPE_CHECKING:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pxdask.core.errors import DataError, SchemaError
-from pxdask.core.flags import Flag
 from pxdask.core.models import MassPrior
-from pxdask.core.schema import MODELS, QUANTILES
-from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
-from pxdask.kernels.likelihood import (
-    best_scale,
-    chi_square,
-    effective_number,
-    ln_evidence,
-    ln_likelihood_gaussian,
-    ln_likelihood_student,
-    posterior_weights,
-    total_error,
-    usable_bands,
-)
-from pxdask.kernels.quantiles import weighted_quantiles
+from pxdask.core.schema import MODELS
+from pxdask.fitting.broad import BROAD_LEAST, broad_tables
+from pxdask.fitting.rdsps_models import MIN_N_EFF, NEGLECTED, RdspsModels
+from pxdask.fitting.refine import make_refiner
+from pxdask.fitting.target import EDGE
+from pxdask.fitting.weighing import Rows
 from pxdask.sps.parameters import parameter
-from pxdask.sps.priors import joint_ln_density
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,30 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig
-    from pxdask.fitting.seds import Seds
     from pxdask.sps.library import ModelLibrary
 
     Floats = NDArray[np.float64]
 
-NEGLECTED = 1e-5
-"""Most of the posterior that quantiles and ``n_eff`` may leave out: models of least weight [1]."""
+__all__ = ["MIN_N_EFF", "NEGLECTED", "RdspsFitter", "RdspsModels"]
 
-MIN_N_EFF = 10.0
-"""Effective number of models below which a posterior is flagged FEW_MODELS. Of BC03 models with
-8 bands, 68 % intervals covered 65 % at a median of 140, 68 % above 800; below ten they are no
-more than the gaps of the library [1]."""
-
-LOG_FLOOR = -14.0
-"""Smallest value per surviving mass that is told from none: of SFR [dex(1 / yr)], mass of dust
-[dex], its luminosity [dex(Lsun / Msun)]."""
-
-AMPLITUDE_NODE = 0.98
-"""Distance of the outer two of three nodes of the amplitude from the middle [sigma]."""
-
-AMPLITUDE_WEIGHTS = (0.41, 0.18, 0.41)
-"""Weights of the nodes [1]. With `AMPLITUDE_NODE`, the half-width of the 0.16-0.84 interval of
-an amplitude's Gaussian convolved with a Gaussian spread of models is within 2.5 per cent of
-the exact one at any ratio of the two, from one model alone to many."""
+_COPIED = 1e8
+"""Bytes of fluxes per GB of `max_memory` up to which they are copied into a faster layout."""
 
 _NOT_PARAMETERS = ("band", "pivot_wave", "flux")
 _REPORTED = {"surviving": "log_mass", "sfr": "log_sfr"}
@@ -73,12 +47,27 @@ class RdspsFitter:
     that fits best. A model whose best amplitude is not positive has no weight. The error of
     each band is the observed one and ``systematic_error * flux`` in quadrature.
 
+    The weight is the likelihood at the best amplitude, as published, not its integral over a
+    prior of ln(mass), which has a further factor sigma_s / s. Ranks of 500 truths drawn from the
+    prior (BC03, 8 bands, 65,536 models) are as even with the one as with the other: 68 %
+    intervals of mass cover 70 and 69 % at S/N 3, 67 and 67 % at S/N 10.
+
     The published method takes the amplitude as known. Here each model is split into three,
     at its best amplitude s, at s (1 + r) and at s / (1 + r), where r = 0.98 sigma_s / s, with
     weights 0.18, 0.41 and 0.41, as sigma_s is the amplitude's uncertainty. These stay positive
     at any S/N, and they are made for the quantiles that are reported: those of the
     Gauss-Hermite rule of three nodes would stand at 1.73 sigma where one model has all the
     weight, because its outer weights of 1/6 are above 0.16.
+
+    All models are searched in single precision, with a bound on its error; those that may
+    hold any of the posterior that counts are weighed in double precision, so that results are
+    those of weighing all in double precision. Where a good part of the library counts (low
+    S/N), statistics are of classes of values in single precision: probabilities of quantiles
+    are right to 1e-4 or the share of a class, 1/4096 of a quantity's range; means and
+    deviations to 1e-4 of the deviation or of that range.
+
+    Bands of upper limits enter with the chance Phi((limit - s m) / softness); the amplitude s
+    is then the best of detections and limits together (Sawicki 2012).
 
     Variables of the models with ``attrs["reported_as"]``, per mass formed, are reported under
     that name as log10 of their value times the amplitude: ``log_mass`` is the surviving mass.
@@ -104,23 +93,34 @@ class RdspsFitter:
         if missing := [name for name in _REPORTED if name not in models]:
             raise SchemaError(f"the models lack {missing}, from which mass and SFR follow")
         given = sorted(str(name) for name in models.variables if name not in _NOT_PARAMETERS)
-        values = {name: np.array(models[name].values) for name in given}
-        flux = np.array(models["flux"].values.T, order="C")
+        values = {name: models[name].values for name in given}
+        flux = models["flux"].values.T
         _check_models(flux, values)
+        copied = flux.nbytes < _COPIED * self.settings.max_memory
         reported = _reported(models, given)
         names = [name for name in given if name not in reported.values()]
-        floor = values["surviving"] * 10.0**LOG_FLOOR
+        rows = Rows(
+            tuple(reported.values()),
+            tuple(names),
+            scaled=tuple(values[name] for name in reported.values()),
+            parameters=tuple(values[name] for name in names),
+        )
         return RdspsModels(
             settings=self.settings,
             models=models[["band", "pivot_wave"]],
             flux=flux,
-            per_mass=np.array([np.log10(np.maximum(values[v], floor)) for v in reported.values()]),
-            parameters=np.array([values[name] for name in names]).reshape(len(names), -1),
+            rows=rows.tabled() if copied else rows,
             attrs={
                 **{name: _reported_attrs(name) for name in reported},
                 **{name: dict(models[name].attrs) for name in names},
             },
-            of_mass=tuple((prior, values[name]) for name, prior in _mass_priors(models).items()),
+            edges=_edges(models, names),
+            seed=library.seed,
+            unit_flux=_unit_flux(flux),
+            mass_priors=_mass_priors(models),
+            by_band=np.ascontiguousarray(flux) if copied else None,
+            tables=broad_tables(rows) if flux.shape[1] >= BROAD_LEAST else None,
+            refiner=make_refiner(library, models, self.settings.refine),
         )
 
 
@@ -148,10 +148,27 @@ def _mass_priors(models: xr.Dataset) -> dict[str, MassPrior]:
     }
 
 
+def _edges(models: xr.Dataset, names: Sequence[str]) -> Floats:
+    """Return values near the ends of priors, (n_parameter, 2); NaN where there is no prior."""
+    edges = np.full((len(names), 2), np.nan)
+    for name, prior in models.attrs.get("priors", {}).items():
+        if name in names and prior.get("low") is not None and prior.get("high") is not None:
+            near = EDGE * (prior["high"] - prior["low"])
+            edges[names.index(name)] = prior["low"] + near, prior["high"] - near
+    return edges
+
+
+def _unit_flux(flux: NDArray[np.float32]) -> float:
+    """Return the usual flux of a model, a power of two, by which no digit is lost."""
+    some = np.abs(flux[:, :: max(flux.shape[1] // 1000, 1)].astype(np.float64)).max(axis=0)
+    middle = float(np.median(some[some > 0])) if np.any(some > 0) else 1.0
+    return 2.0 ** math.frexp(middle)[1]
+
+
 def _check_models(flux: NDArray[np.float32], values: Mapping[str, Floats]) -> None:
     """Raise `DataError` where a model cannot be weighed."""
-    faults = [name for name, value in values.items() if not np.all(np.isfinite(value))]
-    if not np.all(np.isfinite(flux)):
+    faults = [name for name, value in values.items() if not _all_finite(value)]
+    if not _all_finite(flux):
         faults.append("flux")
     if faults:
         raise DataError(f"the models hold values that are not finite in {sorted(faults)}")
@@ -161,122 +178,7 @@ def _check_models(flux: NDArray[np.float32], values: Mapping[str, Floats]) -> No
         raise DataError(f"surviving is {values['surviving'].min():g} in a model; must be positive")
 
 
-@dataclass(frozen=True, eq=False)
-class RdspsModels:
-    """A model library made ready for `fit`.
-
-    Attributes
-    ----------
-    settings : FitConfig
-        Likelihood and systematic error.
-    models : xarray.Dataset
-        The bands, as coordinates.
-    flux : (n_band, n_model) float32
-        Flux density per mass formed [uJy Msun-1], contiguous along models.
-    per_mass : (n_scaled, n_model)
-        log10 of quantities per mass formed: surviving mass [1], SFR [yr-1], and others.
-    parameters : (n_parameter, n_model)
-        Values of each parameter, in its own unit.
-    attrs : mapping
-        Unit and meaning of every result: those per mass, then the parameters.
-    of_mass : tuple of (MassPrior, (n_model,))
-        Priors that depend on mass, and the values that they are about.
-    """
-
-    settings: FitConfig
-    models: xr.Dataset
-    flux: NDArray[np.float32]
-    per_mass: Floats
-    parameters: Floats
-    attrs: Mapping[str, Mapping[str, object]]
-    of_mass: tuple[tuple[MassPrior, Floats], ...] = ()
-
-    def fit(self, seds: Seds) -> xr.Dataset:
-        """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
-        if seds.flux.shape[1] != self.flux.shape[0]:
-            raise DataError(
-                f"the SEDs have {seds.flux.shape[1]} bands, the models {self.flux.shape[0]}"
-            )
-        pairs = zip(
-            np.array(seds.flux, np.float64), np.array(seds.flux_err, np.float64), strict=True
-        )
-        return fit_dataset(
-            [self._posterior(*sed) for sed in pairs],
-            results=self.attrs,
-            bands=self.models,
-            seds=seds,
-            attrs={
-                "n_models": self.flux.shape[1],
-                "likelihood": self.settings.likelihood,
-                "systematic_error": self.settings.systematic_error,
-            },
-        )
-
-    def _posterior(self, flux: Floats, flux_err: Floats) -> SedPosterior:
-        """Return the posterior of one SED."""
-        error = total_error(flux, flux_err, systematic_error=self.settings.systematic_error)
-        n_used = int(np.count_nonzero(usable_bands(flux, error)))
-        scale = best_scale(flux, error, self.flux)
-        ln_likelihood = self._ln_weight(flux, error, scale.value)
-        best = int(np.argmax(ln_likelihood))
-        if not np.isfinite(ln_likelihood[best]):
-            return nothing(len(self.attrs), flux.size, n_used=n_used)
-        kept, weights = posterior_weights(ln_likelihood, neglected=NEGLECTED)
-        n_eff = effective_number(weights)
-        at_best = scale.value[[best]]
-        model = np.array(self.flux[:, [best]], order="C")
-        rows = np.concatenate(
-            [self.per_mass[:, kept] + np.log10(scale.value[kept]), self.parameters[:, kept]]
-        )
-        share = weights / weights.sum()
-        mean = rows @ share
-        std = np.sqrt(np.maximum((rows - mean[:, None]) ** 2 @ share, 0.0))
-        return SedPosterior(
-            quantiles=self._quantiles(
-                kept, weights, scale=scale.value[kept], scale_err=scale.err[kept]
-            ),
-            mean=mean,
-            std=std,
-            model_flux=at_best * model[:, 0].astype(np.float64),
-            chi2=float(chi_square(flux, error, model, scale=at_best)[0]),
-            n_used=n_used,
-            n_eff=n_eff,
-            ln_evidence=ln_evidence(ln_likelihood),
-            flags=int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0,
-        )
-
-    def _ln_weight(self, flux: Floats, error: Floats, scale: Floats) -> Floats:
-        """Return ln likelihood of each model, times what its prior owes to its mass.
-
-        It is -inf where the amplitude is not positive.
-        """
-        if self.settings.likelihood == "gaussian":
-            chi2 = chi_square(flux, error, self.flux, scale=scale)
-            values = ln_likelihood_gaussian(error, chi2=chi2)
-        else:
-            values = ln_likelihood_student(
-                flux, error, self.flux, scale=scale, dof=self.settings.dof
-            )
-        usable = (scale > 0) & ~np.isnan(values)
-        if self.of_mass:
-            log_mass = np.log10(np.where(usable, scale, 1.0)) + self.per_mass[0]
-            values = values + sum(joint_ln_density(*each, log_mass) for each in self.of_mass)
-        return np.where(usable, values, -np.inf)
-
-    def _quantiles(
-        self, kept: NDArray[np.intp], weights: Floats, *, scale: Floats, scale_err: Floats
-    ) -> Floats:
-        """Return quantiles of mass, SFR and the parameters, (n_result, n_quantile)."""
-        probabilities = np.array(QUANTILES)
-        log_scale = np.log10(scale)
-        spread = np.log10(1 + AMPLITUDE_NODE * scale_err / scale)
-        nodes = np.stack([log_scale - spread, log_scale, log_scale + spread])
-        thrice = np.outer(AMPLITUDE_WEIGHTS, weights).ravel()
-        # One result at a time: memory that is used again need not be cleared again.
-        samples = chain(
-            (((row[kept] + nodes).reshape(1, -1), thrice) for row in self.per_mass),
-            ((row[None, kept], weights) for row in self.parameters),
-        )
-        return np.concatenate(
-            [weighted_quantiles(*each, probabilities=probabilities) for each in samples]
-        )
+def _all_finite(values: NDArray[np.floating]) -> bool:
+    """Tell whether all values are finite, without a mask as large as they are."""
+    last = values.shape[-1]
+    return all(bool(np.isfinite(values[..., i : i + 65536]).all()) for i in range(0, last, 65536))

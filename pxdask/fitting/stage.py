@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
@@ -12,9 +11,13 @@ import numpy as np
 import xarray as xr
 
 from pxdask.core.errors import ConfigError, DataError
+from pxdask.core.flags import Flag
+from pxdask.core.rows import redshift_of
 from pxdask.core.schema import FIT, Schema
-from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.fitting.mcmc import McmcFitter
+from pxdask.fitting.nested import NestedFitter
 from pxdask.fitting.seds import Seds
+from pxdask.fitting.spectral import SpectralRdsps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,37 +105,28 @@ class FitStage:
 
 def fitter_of(settings: FitConfig) -> Fitter:
     """Return the fitter that the settings name."""
-    return RdspsFitter(settings)
+    fitters: dict[str, Callable[[FitConfig], Fitter]] = {
+        "rdsps": SpectralRdsps,
+        "mcmc": McmcFitter,
+        "nested": NestedFitter,
+    }
+    return fitters[settings.method](settings)
 
 
 def _seds(bins: xr.Dataset, galaxy_id: str) -> Seds:
-    """Return the SEDs of all bins of a galaxy."""
+    """Return the SEDs of all bins of a galaxy, with their spectra where they have any."""
+    spectral = {
+        name: bins[name].values
+        for name in ("wave", "lsf_fwhm", "spectrum", "spectrum_err")
+        if name in bins and "spectrum" in bins
+    }
     return Seds(
         flux=bins["flux"].values,
         flux_err=bins["flux_err"].values,
         keys=tuple((galaxy_id, "fit", i) for i in range(bins.sizes["bin"])),
+        upper_limit=(bins["flags"].values & int(Flag.UPPER_LIMIT)) != 0,
+        **spectral,
     )
-
-
-def redshift_of(galaxy: Mapping[str, object]) -> float:
-    """Return a galaxy's redshift.
-
-    Raises
-    ------
-    DataError
-        If it is absent or not a positive finite number.
-    """
-    value = galaxy.get("redshift")
-    try:
-        redshift = float(str(value))
-    except ValueError:
-        redshift = math.nan
-    if not (math.isfinite(redshift) and redshift > 0):
-        raise DataError(
-            f"galaxy {galaxy.get('id', 'of unknown id')}: redshift is {value!r}; wanted a "
-            "positive number, which gives the distance: correct the catalogue's row"
-        )
-    return redshift
 
 
 def join_blocks(blocks: Sequence[xr.Dataset]) -> xr.Dataset:

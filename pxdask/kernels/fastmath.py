@@ -25,9 +25,13 @@ _ROUND_SINGLE = np.float32(12582912.0)
 _LN2_HIGH_SINGLE = np.float32(0.693359375)
 _LN2_LOW_SINGLE = np.float32(-2.12194440e-4)
 _ONE_BITS_SINGLE = np.int32(0x3F800000)
+_OWN = {"contract"}
+"""Flags of these functions, whoever calls them. A function without any, or one that numba itself
+inlines, takes those of its caller; were that free to reorder sums, the number that is added and
+subtracted to round would vanish. LLVM inlines them all the same."""
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(cache=True, error_model="numpy", fastmath=_OWN)
 def exp(x: float) -> float:
     """Return e**x to 1e-11, relative, for -708 < x < 709; clamped outside; NaN not kept.
 
@@ -52,7 +56,7 @@ def exp(x: float) -> float:
     return series * np.int64(power).view(np.float64)
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(cache=True, error_model="numpy", fastmath=_OWN)
 def log(x: float) -> float:
     """Return ln(x) to 1e-12, absolute, for normal positive x; no meaning elsewhere.
 
@@ -77,7 +81,7 @@ def log(x: float) -> float:
     return n * _LN2_HIGH + (n * _LN2_LOW + 2 * s * (1 + q * series))
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(cache=True, error_model="numpy", fastmath=_OWN)
 def exp_single(x: np.float32) -> np.float32:
     """Return e**x to 3e-7, relative, for -87 < x < 88; clamped outside; NaN not kept.
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.fastmath import exp
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -80,7 +82,7 @@ def total_error(flux: Floats, flux_err: Floats, *, systematic_error: float) -> F
     sentence before it multiply the flux, as here.)
     """
     usable = usable_bands(flux, flux_err)
-    error = np.hypot(flux_err, systematic_error * np.asarray(flux))
+    error = np.hypot(flux_err, systematic_error * np.where(usable, flux, 0.0))
     return np.where(usable, error, np.nan)
 
 
@@ -154,9 +156,25 @@ def ln_likelihood_gaussian(error: Floats, *, chi2: Floats) -> Floats:
     ln_likelihood : (n_model,)
         ``-chi2 / 2 - sum(ln(e sqrt(2 pi)))``, a density in flux [ln uJy^-n_used].
     """
+    return ln_peak(error) - 0.5 * chi2
+
+
+def ln_peak(error: Floats, *, dof: float = math.inf) -> float:
+    """Return ln likelihood of a model that fits perfectly, the greatest that there can be.
+
+    Parameters
+    ----------
+    error : (n_band,)
+        1-sigma uncertainty [uJy]; not a positive number in bands that are left out.
+    dof : float
+        Degrees of freedom of Student's t; infinity: the Gaussian [1].
+    """
     used = error[np.isfinite(error) & (error > 0)]
-    constant = -float(np.sum(np.log(used))) - 0.5 * used.size * _LN_2PI
-    return constant - 0.5 * chi2
+    each = -0.5 * _LN_2PI
+    if math.isfinite(dof):
+        each = math.lgamma(0.5 * (dof + 1)) - math.lgamma(0.5 * dof)
+        each -= 0.5 * math.log(dof * math.pi)
+    return used.size * each - float(np.sum(np.log(used)))
 
 
 def ln_likelihood_student(
@@ -196,10 +214,7 @@ def ln_likelihood_student(
             flux[bands] / error[bands], 1 / error[bands], bands, model, scale, dof
         )
         ln_terms += np.log(terms)
-    constant = math.lgamma(0.5 * (dof + 1)) - math.lgamma(0.5 * dof)
-    constant -= 0.5 * math.log(dof * math.pi)
-    total = used.size * constant - float(np.sum(np.log(error[used])))
-    return total - 0.5 * (dof + 1) * ln_terms
+    return ln_peak(error[used], dof=dof) - 0.5 * (dof + 1) * ln_terms
 
 
 def ln_evidence(ln_likelihood: Floats) -> float:
@@ -244,7 +259,7 @@ def effective_number(weights: Floats) -> float:
 
 
 def posterior_weights(
-    ln_likelihood: Floats, *, neglected: float
+    ln_likelihood: Floats, *, neglected: float, n_model: int | None = None
 ) -> tuple[NDArray[np.intp], Floats]:
     """Return the models that hold all but a stated part of the posterior, and their weights.
 
@@ -255,6 +270,9 @@ def posterior_weights(
     neglected : float
         Largest part of the posterior that may be left out, between 0 and 1 [1]. A
         quantile's probability is off by no more than this.
+    n_model : int, optional
+        Number of models, where only those that may count are given: what is returned is then
+        what all would give. Default: those given.
 
     Returns
     -------
@@ -263,20 +281,43 @@ def posterior_weights(
     weights : (n_kept,)
         Likelihood over that of the best model [1].
     """
-    best = float(np.max(ln_likelihood, initial=-np.inf))
-    if not math.isfinite(best):
-        return np.empty(0, np.intp), np.empty(0)
-    # Models below this hold together less than half of what may be neglected.
-    floor = best - math.log(2 * ln_likelihood.size / neglected)
-    models = np.flatnonzero(ln_likelihood > floor)
-    depth = best - ln_likelihood[models]
-    weights = np.exp(-depth)
+    n = n_model or ln_likelihood.size
+    models, weights = _posterior_weights(ln_likelihood, neglected, math.log(2 * n / neglected))
+    return models, weights
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _posterior_weights(
+    ln_likelihood: Floats, neglected: float, depth: float
+) -> tuple[NDArray[np.intp], Floats]:
+    """Return models and weights; those ``depth`` below the best hold half of ``neglected``."""
+    best = -np.inf
+    for value in ln_likelihood:
+        best = max(best, value)
+    models, weights = np.empty(ln_likelihood.size, np.intp), np.empty(ln_likelihood.size)
+    if not np.isfinite(best):
+        return models[:0], weights[:0]
+    n = np.intp(0)
+    for j in range(ln_likelihood.size):
+        models[n], weights[n] = j, best - ln_likelihood[j]
+        n += np.intp(best - ln_likelihood[j] < depth)
+    models, below = models[:n], weights[:n]
+    weights = np.empty(n)
+    for j in range(n):
+        weights[j] = exp(-below[j])
     # The other half is found from the weight in each step of one in ln weight.
-    in_step = np.bincount(depth.astype(np.intp), weights=weights)
-    from_here_down = np.cumsum(in_step[::-1])[::-1]
-    n_step = np.count_nonzero(from_here_down > 0.5 * neglected * from_here_down[0])
-    kept = depth < n_step
-    return models[kept], weights[kept]
+    in_step = np.zeros(int(depth) + 1)
+    for j in range(n):
+        in_step[int(below[j])] += weights[j]
+    total, last, from_here_down = in_step.sum(), in_step.size, 0.0
+    while last > 1 and from_here_down + in_step[last - 1] <= 0.5 * neglected * total:
+        last -= 1
+        from_here_down += in_step[last]
+    kept = np.intp(0)
+    for j in range(n):
+        models[kept], weights[kept] = models[j], weights[j]
+        kept += np.intp(below[j] < last)
+    return models[:kept], weights[:kept]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -45,6 +45,13 @@ _TALLEST = 6.0
 """Top of the axis at most, in units of the flux that 95 % of wavelengths do not reach [1]."""
 
 
+_LABEL_HEIGHTS = (1.015, 1.06)
+"""Where names of lines stand: the second for one that is crowded by the one before [axes]."""
+
+_LABEL_ROOM = 0.045
+"""Distance of names that do not crowd each other [part of the axis]."""
+
+
 def spectrum_figure(
     bins: xr.Dataset,
     *,
@@ -212,13 +219,21 @@ def _mark_lines(axes: Axes, redshift: float) -> None:
     """Draw the wavelengths of emission lines, and their names."""
     left, right = axes.get_xlim()
     along = blended_transform_factory(axes.transData, axes.transAxes)
-    for name, label in _LABELS.items():
-        waves = np.array(EMISSION_LINES[name]) * (1 + redshift)
-        if not left < waves.mean() < right:
+    seen = {
+        float(np.mean(EMISSION_LINES[name])) * (1 + redshift): (name, label)
+        for name, label in _LABELS.items()
+    }
+    before, height = -np.inf, _LABEL_HEIGHTS[0]
+    for middle, (name, label) in sorted(seen.items()):
+        if not left < middle < right:
             continue
-        for wave in waves:
+        for wave in np.array(EMISSION_LINES[name]) * (1 + redshift):
             axes.axvline(wave, color=ACCENTS[0], lw=0.6, ls=":", alpha=0.7, zorder=0)
-        axes.text(waves.mean(), 1.015, label, transform=along, ha="center", fontsize=8.5, color=INK)
+        crowded = middle - before < _LABEL_ROOM * (right - left)
+        low, high = _LABEL_HEIGHTS
+        height = high if crowded and height == low else low
+        axes.text(middle, height, label, transform=along, ha="center", fontsize=8.5, color=INK)
+        before = middle
 
 
 def _draw_residual(axes: Axes, bins: xr.Dataset, model: Floats | None, number: int) -> None:

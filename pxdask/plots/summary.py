@@ -110,8 +110,11 @@ def write_summary(
     bins: xr.Dataset,
     fit: xr.Dataset,
     title: str,
+    about: str | None = None,
 ) -> None:
     """Write `summary_figure` as a PNG file: whole or not at all, equal bytes for equal content.
+
+    ``about`` becomes the file's text named Description.
 
     Raises
     ------
@@ -121,7 +124,8 @@ def write_summary(
     figure = summary_figure(maps=maps, cube=cube, bins=bins, fit=fit, title=title)
 
     def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
+        words = {"Software": None, "Description": about}
+        figure.savefig(part, format="png", dpi=_DPI, metadata=words)
 
     write_with(save, Path(path))
 

@@ -1,0 +1,187 @@
+"""Which wavelengths of spectra are fitted, and the models' spectra at them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.kernels.emission_lines import near_lines
+from pxdask.kernels.spectral_fit import (
+    SpectralTarget,
+    amplitude_sums,
+    polynomial_fit,
+    spectral_ln_likelihood,
+    spectral_target,
+)
+from pxdask.sps.observed import Observer, observer_of, redshift_range
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pxdask.core.fits import FitConfig, SpectrumConfig
+    from pxdask.fitting.seds import Seds
+    from pxdask.sps.library import ModelLibrary
+
+    Floats = NDArray[np.float64]
+    Spectra = NDArray[np.float32] | NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralData:
+    """Spectra of some SEDs, ready to be compared with models.
+
+    Attributes
+    ----------
+    observer : Observer
+        Makes spectra of models at the wavelengths from the first to the last that may count.
+    whole : Observer
+        The same at all wavelengths of the data.
+    targets : tuple of SpectralTarget or None
+        Of each SED; None where so few wavelengths count that no polynomial is determined.
+    window : slice
+        Wavelengths of ``observer`` among all.
+    """
+
+    observer: Observer
+    whole: Observer
+    targets: tuple[SpectralTarget | None, ...]
+    window: slice
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralLikelihood:
+    """How likely one spectrum is, of each of some models.
+
+    Attributes
+    ----------
+    ln_likelihood : (n_model,) float64
+        Times the spectrum's weight.
+    scale, scale_err : (n_model,) float64
+        Amplitude that the spectrum alone has, and its uncertainty [Msun]: the mean of the
+        polynomial over the fitted range.
+    """
+
+    ln_likelihood: Floats
+    scale: Floats
+    scale_err: Floats
+
+
+def spectral_data(seds: Seds, library: ModelLibrary, *, settings: FitConfig) -> SpectralData | None:
+    """Return spectra ready to be fitted, or None where none can be.
+
+    Parameters
+    ----------
+    seds : Seds
+        With or without spectra.
+    library : ModelLibrary
+        Populations and redshifts.
+    settings : FitConfig
+        Wavelengths, lines, polynomial; ``systematic_sigma`` counts for spectra as for bands.
+        ``systematic_error`` does not: an error of calibration that is a fraction of the flux
+        is common to neighbouring wavelengths, which is what the polynomial is for.
+    """
+    if seds.wave is None or seds.spectrum is None or seds.spectrum_err is None:
+        return None
+    chosen = settings.spectrum
+    wave = np.asarray(seds.wave, np.float64)
+    if wave.size < 2:
+        return None
+    whole = observer_of(library, wave=wave, lsf_fwhm=seds.lsf_fwhm, sigma=chosen.sigma)
+    fitted = whole.resolved & fitted_wavelengths(
+        wave, redshifts=redshift_range(library), settings=chosen
+    )
+    place = np.flatnonzero(fitted)
+    if place.size < 2:
+        logger.warning("spectra: none of %d wavelengths can be fitted", wave.size)
+        return None
+    window = slice(int(place[0]), int(place[-1]) + 1)
+    lsf = None if seds.lsf_fwhm is None else np.asarray(seds.lsf_fwhm)[window]
+    observer = observer_of(library, wave=wave[window], lsf_fwhm=lsf, sigma=chosen.sigma)
+    grown = np.hypot(1.0, settings.systematic_sigma)
+    order = chosen.polynomial_order or 0
+    targets = []
+    for spectrum, error in zip(seds.spectrum, seds.spectrum_err, strict=True):
+        target = spectral_target(
+            wave[window],
+            np.asarray(spectrum, np.float64)[window],
+            np.asarray(error, np.float64)[window] * grown,
+            fitted=fitted[window],
+            order=order,
+        )
+        targets.append(target if target.n_used > order + 1 else None)
+    return SpectralData(observer, whole, tuple(targets), window)
+
+
+def fitted_wavelengths(
+    wave: Floats, *, redshifts: tuple[float, float], settings: SpectrumConfig
+) -> NDArray[np.bool_]:
+    """Return which wavelengths may count.
+
+    Parameters
+    ----------
+    wave : (n_wave,) float64
+        Observed frame [Angstrom].
+    redshifts : (float, float)
+        Of the models: a wavelength counts only if it does at every redshift of this range.
+    settings : SpectrumConfig
+        Ranges and lines.
+
+    Returns
+    -------
+    fitted : (n_wave,) bool
+    """
+    low, high = (wave / (1 + z) for z in redshifts[::-1])
+    fitted = np.ones(wave.size, bool)
+    if settings.wave_ranges:
+        inside = [(low >= first) & (high <= last) for first, last in settings.wave_ranges]
+        fitted &= np.any(inside, axis=0)
+    if settings.mask_lines:
+        reach = 0.5 * (high - low) + settings.line_half_width
+        fitted &= ~near_lines(0.5 * (low + high), half_width=reach)
+    return fitted
+
+
+def likelihood_of_spectrum(
+    spectra: Spectra,
+    target: SpectralTarget,
+    *,
+    settings: SpectrumConfig,
+    scale: Floats | None = None,
+) -> SpectralLikelihood:
+    """Return how likely a spectrum is, of each model: for samplers that make models on the fly.
+
+    Parameters
+    ----------
+    spectra : (n_model, n_wave)
+        Of `SpectralData.observer`.
+    target : SpectralTarget
+        Of `SpectralData`.
+    settings : SpectrumConfig
+        Polynomial and weight.
+    scale : (n_model,) float64, optional
+        Amplitude of each model [Msun]. Not used where there is a polynomial; without one,
+        default: the best of each.
+
+    Notes
+    -----
+    With a polynomial the likelihood is that of its best coefficients, and says nothing of
+    the amplitude, which photometry gives.
+    """
+    if settings.polynomial_order is not None:
+        fit = polynomial_fit(spectra, [target])
+        ln_likelihood = spectral_ln_likelihood(fit.chi2[0], target, weight=settings.weight)
+        spread = fit.scale_err[0] / np.sqrt(settings.weight)
+        return SpectralLikelihood(ln_likelihood, fit.coefficients[0, :, 0], spread)
+    sums = amplitude_sums(spectra, [target])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        best = sums.cross[0] / sums.square[0]
+        spread = 1 / np.sqrt(settings.weight * sums.square[0])
+    at = best if scale is None else scale
+    chi2 = sums.chi_square(at[None])[0]
+    ln_likelihood = spectral_ln_likelihood(chi2, target, weight=settings.weight)
+    return SpectralLikelihood(ln_likelihood, best, spread)
