@@ -21,8 +21,9 @@ from benchmarks.models import FILTERS
 from pxdask.core.config import FitConfig
 from pxdask.core.models import ModelConfig
 from pxdask.core.random import stream
-from pxdask.fitting.mcmc import McmcFitter, NormalDensity
-from pxdask.fitting.target import Sampled, observed
+from pxdask.fitting.chains import NormalDensity
+from pxdask.fitting.mcmc import McmcFitter
+from pxdask.fitting.target import Sampled
 from pxdask.io.filters import load_filters
 from pxdask.sps.library import make_library
 from pxdask.survey.products import ssp_dataset
@@ -67,7 +68,7 @@ def measure() -> list[Row]:
 def _alone(library: ModelLibrary, settings: FitConfig, seds: Seds) -> float:
     """Return the CPU time of emcee alone for one SED [s]."""
     sampled = Sampled(settings, library)
-    target = sampled.target(observed(seds.rows(0, N_ALONE), settings))
+    target = sampled.target(seds.rows(0, N_ALONE))
     begin = process_time()
     for sed in range(N_ALONE):
         density = NormalDensity(target, np.array([sed]))

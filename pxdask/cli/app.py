@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,8 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from pxdask.cli import bins, filters, ifs, models, psf, ssp
+from pxdask.cli.cluster import ClusterOption, client_of
+from pxdask.cli.cluster import app as cluster_app
+from pxdask.cli.explain import explain, task
 from pxdask.cli.fit import fit
+from pxdask.cli.store import collect, du, gc, verify
+from pxdask.cli.watch import logs, watch_run
 from pxdask.core.errors import PxdaskError
+from pxdask.core.remote import location
 
 if TYPE_CHECKING:
     from astropy.table import Table as AstropyTable
@@ -42,24 +48,25 @@ app.add_typer(filters.app, name="filters")
 app.add_typer(psf.app, name="psf")
 app.add_typer(bins.app, name="bins")
 app.add_typer(ifs.app, name="ifs")
+app.add_typer(cluster_app, name="cluster")
 out = Console()
 err = Console(stderr=True)
 
 CatalogFile = Annotated[Path, typer.Argument(help="catalogue: ECSV, CSV, FITS, Parquet, VOTable")]
 ConfigFile = Annotated[Path, typer.Argument(help="settings: YAML")]
-StoreOption = Annotated[Path, typer.Option("--store", help="folder of the run")]
-StoreArgument = Annotated[Path, typer.Argument(help="folder of the run")]
+StoreOption = Annotated[str, typer.Option("--store", help="folder of the run, or s3://bucket/run")]
+StoreArgument = Annotated[str, typer.Argument(help="folder of the run, or s3://bucket/run")]
 DataRoot = Annotated[
     Path | None,
     typer.Option(help="what {data_root} in path templates stands for [default: $PXDASK_DATA_ROOT]"),
 ]
 Workers = Annotated[int | None, typer.Option(help="worker processes [default: one a core]", min=1)]
-Cluster = Annotated[Path | None, typer.Option(help="YAML file that describes the cluster")]
 Serial = Annotated[bool, typer.Option("--serial", help="work in this process, without a cluster")]
 Galaxy = Annotated[list[str] | None, typer.Option(help="only this galaxy; may be repeated")]
 FromStage = Annotated[
     str | None, typer.Option("--from", help="make this stage and all after it again")
 ]
+Report = Annotated[Path | None, typer.Option(help="HTML file for Dask's performance report")]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="try again what failed with the same input")
 ]
@@ -106,7 +113,7 @@ def check(
     catalog: CatalogFile,
     config: ConfigFile,
     data_root: DataRoot = None,
-    store: StoreOption = Path(),
+    store: StoreOption = ".",
 ) -> None:
     """Open all headers and check filters, PSFs, units, positions and disk space; run nothing."""
     from pxdask.core.config import SurveyConfig  # noqa: PLC0415
@@ -116,7 +123,7 @@ def check(
 
     table, settings = read_catalog(catalog), SurveyConfig.load(config)
     root = str(Path(root_of(data_root)).resolve())
-    found = preflight(table, settings, root=root, store=store.resolve())
+    found = preflight(table, settings, root=root, store=location(store))
     for message in (*found.notes, *found.problems):
         out.print(str(message), markup=False, highlight=False, soft_wrap=True)
     good = 0 if found.fatal else len(table) - len(found.bad_galaxies)
@@ -137,7 +144,7 @@ def run(
     *,
     data_root: DataRoot = None,
     workers: Workers = None,
-    cluster: Cluster = None,
+    cluster: ClusterOption = None,
     serial: Serial = False,
     galaxy: Galaxy = None,
     from_stage: FromStage = None,
@@ -146,6 +153,7 @@ def run(
         bool, typer.Option("--update", help="let settings or catalogue of the run change")
     ] = False,
     check: Annotated[bool, typer.Option(help="check all files before anything runs")] = True,
+    report: Report = None,
 ) -> None:
     """Make maps of a catalogue's galaxies; run again to go on with what is missing."""
     from pxdask.survey.submit import submit  # noqa: PLC0415
@@ -155,7 +163,7 @@ def run(
             catalog,
             config,
             store,
-            _client(stack, cluster),
+            client_of(stack, cluster),
             root=data_root,
             workers=workers,
             serial=serial,
@@ -164,6 +172,7 @@ def run(
             retry_failed=retry_failed,
             update=update,
             check=check,
+            report=report,
         )
     _report(done)
 
@@ -173,11 +182,12 @@ def resume(
     store: StoreArgument,
     *,
     workers: Workers = None,
-    cluster: Cluster = None,
+    cluster: ClusterOption = None,
     serial: Serial = False,
     galaxy: Galaxy = None,
     from_stage: FromStage = None,
     retry_failed: RetryFailed = False,
+    report: Report = None,
 ) -> None:
     """Go on with a run from its own copy of the settings and the catalogue."""
     from pxdask.survey.submit import resume as go_on  # noqa: PLC0415
@@ -185,25 +195,39 @@ def resume(
     with ExitStack() as stack:
         done = go_on(
             store,
-            _client(stack, cluster),
+            client_of(stack, cluster),
             workers=workers,
             serial=serial,
             galaxies=tuple(galaxy or ()),
             from_stage=from_stage,
             retry_failed=retry_failed,
+            report=report,
         )
     _report(done)
 
 
 app.command()(fit)
+app.command()(logs)
+app.command()(explain)
+app.command()(task)
+for command in (verify, collect, du, gc):
+    app.command()(command)
 
 
 @app.command()
-def status(store: StoreArgument) -> None:
+def status(
+    store: StoreArgument,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="look on until the run is over")] = False,
+    every: Annotated[float, typer.Option(help="time between two looks [s]", min=0.1)] = 2.0,
+) -> None:
     """Show what a run has done, and what failed with the reason."""
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     done = open_run(store)
+    if watch:
+        watch_run(done, every_s=every)
+        return
     out.print(_rich(done.status(), "stages"))
     _show_failures(done)
     n_done, n_all = len(done.finished()), len(done.galaxies)
@@ -216,15 +240,6 @@ def maps(store: StoreArgument) -> None:
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     _list_maps(open_run(store))
-
-
-def _client(stack: ExitStack, cluster: Path | None) -> Any:  # noqa: ANN401  a distributed Client
-    """Return a client of the cluster in a file, or None."""
-    if cluster is None:
-        return None
-    from pxdask.cluster import connect, read_cluster_file  # noqa: PLC0415
-
-    return stack.enter_context(connect(**read_cluster_file(cluster)))
 
 
 def _report(done: Run) -> None:

@@ -27,7 +27,7 @@ QUANTILES = (0.0, 0.16, 0.5, 0.84, 1.0)
 """Parts of the bins whose S/N is below the figures shown."""
 _PARTS = " (least, 16 %, median, 84 %, most)"
 
-RunFolder = Annotated[Path, typer.Argument(help="folder of the run")]
+RunFolder = Annotated[str, typer.Argument(help="folder of the run")]
 Galaxy = Annotated[str, typer.Argument(help="identifier of the galaxy")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the file if it is there")]
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pxdask.cli.cluster import ClusterOption, client_of
+
 if TYPE_CHECKING:
     from pxdask.survey.catalog_fit import CatalogRun
 
@@ -30,9 +32,7 @@ def fit(
     workers: Annotated[
         int | None, typer.Option(help="worker processes [default: one a core]", min=1)
     ] = None,
-    cluster: Annotated[
-        Path | None, typer.Option(help="YAML file that describes the cluster")
-    ] = None,
+    cluster: ClusterOption = None,
     serial: Annotated[
         bool, typer.Option("--serial", help="work in this process, without a cluster")
     ] = False,
@@ -47,16 +47,11 @@ def fit(
     from pxdask.survey.catalog_fit import fit_catalog  # noqa: PLC0415  slow to import
 
     with ExitStack() as stack:
-        client = None
-        if cluster is not None:
-            from pxdask.cluster import connect, read_cluster_file  # noqa: PLC0415  loads dask
-
-            client = stack.enter_context(connect(**read_cluster_file(cluster)))
         done = fit_catalog(
             catalog,
             config,
             folder,
-            client,
+            client_of(stack, cluster),
             workers=workers,
             serial=serial,
             retry_failed=retry_failed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  typer evaluates annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +22,7 @@ app = typer.Typer(
 out = Console()
 
 
-RunFolder = Annotated[Path, typer.Argument(help="folder of the run")]
+RunFolder = Annotated[str, typer.Argument(help="folder of the run")]
 Galaxy = Annotated[str, typer.Argument(help="identifier of the galaxy")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the file if it is there")]
 

@@ -1,25 +1,25 @@
-"""Clients of local and existing clusters."""
+"""Clients of clusters of every kind."""
 
 from __future__ import annotations
 
-import socket
 import warnings
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from pxdask.cluster.files import KINDS
+from pxdask.cluster.mpi_cluster import mpi_client
+from pxdask.cluster.queues import QUEUES, queue_client
+from pxdask.cluster.security import LOOPBACK, free_port, stored_credentials
 from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from distributed import Client
 
 DASHBOARD_PORT = 8787
-LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
@@ -28,48 +28,43 @@ def connect(kind: str = "local", **options: Any) -> Iterator[Client]:  # noqa: A
 
     Parameters
     ----------
-    kind : {"local", "address"}
+    kind : {"local", "address", "slurm", "pbs", "lsf", "sge", "oar", "moab", "htcondor", "mpi"}
         ``local`` starts worker processes of one thread each on this machine; ``address``
-        joins a scheduler that runs already.
+        joins a scheduler that runs already; ``mpi`` makes a cluster of the ranks of this
+        program (see `mpi_client`); the others start a scheduler here and workers in jobs of
+        that queue.
     **options
         For ``local``: ``workers`` (default: one a core) and ``memory_limit`` of a worker
-        (default: an equal share). For ``address``: ``address`` of the scheduler, and
-        ``timeout_s`` [s].
+        (default: an equal share). For ``address``: ``address`` of the scheduler,
+        ``timeout_s`` [s], and where it wants TLS the files ``tls_ca_file``, ``tls_cert`` and
+        ``tls_key``. For ``mpi``: fields of `MpiSettings`. For queues: fields of
+        `QueueSettings`, such as ``jobs``, ``cores``, ``memory`` and ``walltime``.
 
     Raises
     ------
     ConfigError
-        If the kind or an option is unknown, or no scheduler answers.
+        If the kind or an option is unknown, no scheduler answers, or the queue refuses jobs.
+
+    Notes
+    -----
+    What only this machine needs listens on loopback alone: the workers of ``local``, and all
+    dashboards (reach them through ``ssh -L``). Workers of a queue, and ranks on several
+    machines, speak TLS with credentials made for this cluster alone.
     """
     makers: dict[str, Callable[..., AbstractContextManager[Client]]] = {
         "local": _local,
         "address": _address,
+        "mpi": mpi_client,
+        **{name: partial(queue_client, name) for name in QUEUES},
     }
     if kind not in makers:
-        raise ConfigError(f"cluster kind is {kind!r}; known: {', '.join(sorted(makers))}")
+        raise ConfigError(f"cluster kind is {kind!r}; known: {', '.join(KINDS)}")
     try:
         made = makers[kind](**options)
     except TypeError as error:
         raise ConfigError(f"cluster kind {kind!r}: {error}") from error
     with made as client:
         yield client
-
-
-def read_cluster_file(path: Path) -> dict[str, Any]:
-    """Return the kind and options in a YAML file, to be given to `connect`.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or names no kind.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the cluster file {path}: {error}") from error
-    if not isinstance(values, dict) or "kind" not in values:
-        raise ConfigError(f"{path} must be a mapping with a 'kind', such as 'kind: local'")
-    return values
 
 
 @contextmanager
@@ -87,7 +82,7 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
                 processes=True,
                 memory_limit=memory_limit,
                 host=LOOPBACK,
-                dashboard_address=f"{LOOPBACK}:{_free_port(DASHBOARD_PORT)}",
+                dashboard_address=f"{LOOPBACK}:{free_port(DASHBOARD_PORT)}",
                 worker_dashboard_address=f"{LOOPBACK}:0",
             )
         stack.enter_context(cluster)
@@ -95,24 +90,20 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
 
 
 @contextmanager
-def _address(address: str, timeout_s: float = 15.0) -> Iterator[Client]:
+def _address(
+    address: str,
+    timeout_s: float = 15.0,
+    tls_ca_file: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+) -> Iterator[Client]:
     """Join a scheduler that runs already."""
     from distributed import Client  # noqa: PLC0415  slow, and not always needed
 
+    security = stored_credentials(tls_ca_file, tls_cert, tls_key)
     try:
-        client = Client(address, timeout=timeout_s)
-    except (OSError, TimeoutError, ValueError) as error:
+        client = Client(address, timeout=timeout_s, security=security)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise ConfigError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         yield client
-
-
-def _free_port(preferred: int) -> int:
-    """Return a port if nothing listens there, else 0: any port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, preferred))
-        except OSError:
-            return 0
-        return preferred

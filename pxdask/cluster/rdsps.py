@@ -130,7 +130,8 @@ def fit_spmd(
     Notes
     -----
     Models reach the finishing rank in their order, and all sums are made there: the result is
-    the same to the last bit on any number of ranks, and that of `RdspsFitter`, except where
+    the same to the last bit on any number of ranks, and that of `RdspsFitter` with ``whole=False``
+    (with True, it differs by what is neglected), except where
     that one sums a broad posterior by classes of values (see there; here no posterior is, so
     an SED of low S/N costs 8 bytes times quantities and bands for each model that counts), and
     with upper limits, whose amplitudes end within rounding of one another. A failure of any
@@ -142,7 +143,7 @@ def fit_spmd(
             " ranks are not refined: set it to 0 and draw more models, or fit on one rank"
         )
     with world.together():
-        prepared = RdspsFitter(settings).prepare(library)
+        prepared = RdspsFitter(settings, whole=False).prepare(library)
         n_model = sum(world.comm.allgather(prepared.flux.shape[1]))
         models = replace(prepared, n_drawn=n_model, tables=None)
         found: list[tuple[int, SedPosterior]] = []

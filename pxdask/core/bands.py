@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import PositiveInt, field_validator, model_validator
 
 from pxdask.core.errors import ConfigError
+from pxdask.core.names import name_fault
 from pxdask.core.settings import (
     TEXT,
     Arcsec,
@@ -161,7 +162,7 @@ class BandConfig(Settings):
     point, uncertainties, PSF and background (docs/images.md).
     """
 
-    name: str = setting(unit=TEXT, about="short name, unique in the survey", pattern=r"^[\w.+-]+$")
+    name: str = setting(unit=TEXT, about="short name, unique in the survey")
     filter: str = setting(unit=TEXT, about="filter curve, such as sdss_r or jwst_f200w")
     image: str = setting(unit=TEXT, about="path template of the science image")
     hdu: int | str = setting(0, unit=TEXT, about="number or name of the image's HDU")
@@ -193,6 +194,13 @@ class BandConfig(Settings):
     background: BackgroundConfig | None = setting(
         None, unit=TEXT, about="background subtraction; default: the survey's, or none"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, name: str) -> str:
+        if fault := name_fault(name):
+            raise ValueError(f"a band's name becomes part of a file's; this {fault}")
+        return name
 
     @model_validator(mode="after")
     def _complete(self) -> BandConfig:

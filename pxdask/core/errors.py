@@ -25,6 +25,10 @@ class DamagedError(StoreError):
     """A published file does not hold what was written; it must be made again."""
 
 
+class ClusterError(PxdaskError, RuntimeError):
+    """What carries out the run is gone, or died of it; what is published is kept."""
+
+
 def brief(value: object, *, length: int = 80) -> str:
     """Return a value's text for a message, cut to a readable length."""
     text = repr(value)

@@ -1,28 +1,52 @@
-"""Files that appear whole or not at all, whatever their format."""
+"""Files that appear whole or not at all, whatever their format and wherever they are."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pxdask.core.errors import StoreError
+from pxdask.core.remote import FarLines, far, uploading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
+class Lines(Protocol):
+    """A file of lines that grows."""
+
+    def write(self, line: str, /) -> object:
+        """Take a line, with its newline."""
+        ...
+
+    def flush(self) -> None:
+        """Let others see what was taken, at once or soon."""
+        ...
+
+    def close(self) -> None:
+        """Let others see all that was taken."""
+        ...
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its name when the block succeeds.
+    """Give a temporary path that takes the name ``path`` when the block succeeds.
+
+    It is beside ``path``, or, where that is in an object store, in this machine's temporary
+    folder.
 
     Raises
     ------
     StoreError
         If the folder or the file cannot be written.
     """
+    if (there := far(path)) is not None:
+        with uploading(there) as part:
+            yield part
+        return
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,3 +73,17 @@ def write_with(writer: Callable[[Path], None], path: Path) -> None:
     """Let ``writer`` write a file at a temporary path, then give it its name."""
     with replacing(path) as part:
         writer(part)
+
+
+def growing(path: Path) -> Lines:
+    """Return a new file of lines that grows; in an object store, several objects.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one at ``path``.
+    """
+    if (there := far(path)) is not None:
+        return FarLines(there)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("x", encoding="utf-8")

@@ -10,6 +10,7 @@ import yaml
 from astropy.units import Quantity, Unit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pxdask.core.documents import load_yaml
 from pxdask.core.errors import ConfigError, DataError, brief
 from pxdask.core.provenance import content_key
 
@@ -127,7 +128,7 @@ class FileSettings(Settings):
         except OSError as error:
             raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
         try:
-            values = yaml.safe_load(text)
+            values = load_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {error}") from error
         if not isinstance(values, dict):

@@ -13,13 +13,12 @@ from pxdask.fitting.weighing import AMPLITUDE_NODE, AMPLITUDE_WEIGHTS, Summary, 
 from pxdask.kernels.broad import (
     N_CLASS,
     broad_weights,
-    class_moments,
-    class_quantiles,
     make_broad,
     make_levels,
     scaled_by_class,
     sums_by_class,
 )
+from pxdask.kernels.classes import class_moments, class_quantiles
 from pxdask.kernels.vector_sums import N_TOGETHER
 
 if TYPE_CHECKING:
@@ -42,6 +41,9 @@ BROAD_SHARE = 0.05
 BROAD_NORM = 2000.0
 """Greatest sum of (S/N)^2 at which single precision is enough: summaries are then right to
 1e-4 [1]."""
+
+_SOUND = 1e12
+"""Sum of weights beyond which some are not sound; squares of weights still are numbers then."""
 
 _PROBABILITIES = np.array(QUANTILES)
 
@@ -98,6 +100,11 @@ class Weights:
     sums: Floats
     unit: float
     norm: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether all costs are known, and none is far below the least that was known before."""
+        return float(self.broad.total) < _SOUND
 
 
 class Weigher:

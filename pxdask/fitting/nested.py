@@ -15,7 +15,9 @@ from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.fitting.results import fit_dataset, nothing
-from pxdask.fitting.target import Sampled, observed
+from pxdask.fitting.sample_summary import sample_summary
+from pxdask.fitting.spectral_term import check_spectral, with_spectra
+from pxdask.fitting.target import Sampled
 from pxdask.kernels.likelihood import effective_number
 from pxdask.sps.model_set import band_coords
 
@@ -102,6 +104,7 @@ class NestedFitter:
             If the package that the settings name is not installed.
         """
         package(self.settings.nested.sampler)
+        check_spectral(self.settings)
         return NestedModels(Sampled(self.settings, library))
 
 
@@ -114,21 +117,19 @@ class NestedModels:
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
         sampled, settings = self.sampled, self.sampled.settings
-        sampled.check_bands(seds)
-        data = observed(seds, settings)
-        target = sampled.target(data)
+        target = sampled.target(seds)
         posteriors = [
             self._posterior(target, sed, seds.keys[sed])
             if math.isfinite(target.best_scale[sed])
             else nothing(
                 len(sampled.results),
-                data.flux.shape[1],
+                seds.flux.shape[1],
                 n_sample=settings.n_samples,
-                n_used=int(data.n_used[sed]),
+                n_used=int(target.data.n_used[sed]),
             )
             for sed in range(len(seds))
         ]
-        return fit_dataset(
+        fit = fit_dataset(
             posteriors,
             results=sampled.results,
             bands=xr.Dataset(coords=band_coords(sampled.library.filters)),
@@ -140,6 +141,7 @@ class NestedModels:
                 "systematic_error": settings.systematic_error,
             },
         )
+        return with_spectra(fit, seds, settings=settings.spectrum)
 
     def _posterior(self, target: Target, sed: int, key: tuple[str | int, ...]) -> SedPosterior:
         """Return the posterior of one SED."""
@@ -149,10 +151,11 @@ class NestedModels:
             settings=self.sampled.settings.nested,
             rng=stream(self.sampled.library.seed, *key, "nested"),
         )
-        return target.summary(
-            sed,
+        return sample_summary(
+            target,
             found.cube,
             found.weights,
+            sed=sed,
             best=found.best,
             key=key,
             n_eff=effective_number(found.weights),

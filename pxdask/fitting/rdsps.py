@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from pxdask.fitting.rdsps_models import MIN_N_EFF, NEGLECTED, RdspsModels
 from pxdask.fitting.refine import make_refiner
 from pxdask.fitting.target import EDGE
 from pxdask.fitting.weighing import Rows
+from pxdask.kernels.colour_order import colour_order
 from pxdask.sps.parameters import parameter
 
 if TYPE_CHECKING:
@@ -83,9 +84,14 @@ class RdspsFitter:
     ----------
     settings : FitConfig
         Likelihood and systematic error.
+    whole : bool
+        Whether the library is all there is, so that its models may be put in another order, and
+        those left unweighed that by the search hold too little of the posterior. Where it is
+        False, parts of a library give together, to the last bit, what the whole gives.
     """
 
     settings: FitConfig
+    whole: bool = True
 
     def prepare(self, library: ModelLibrary) -> RdspsModels:
         """Return the models made ready for fitting; see `pxdask.fitting.Fitter`."""
@@ -97,6 +103,11 @@ class RdspsFitter:
         flux = models["flux"].values.T
         _check_models(flux, values)
         copied = flux.nbytes < _COPIED * self.settings.max_memory
+        order = colour_order(flux.T) if copied and self.whole else None
+        if order is not None:
+            flux = flux.T[order].T
+            values = {name: value[order] for name, value in values.items()}
+        refiner = make_refiner(library, models, self.settings.refine)
         reported = _reported(models, given)
         names = [name for name in given if name not in reported.values()]
         rows = Rows(
@@ -116,11 +127,12 @@ class RdspsFitter:
             },
             edges=_edges(models, names),
             seed=library.seed,
+            whole=self.whole,
             unit_flux=_unit_flux(flux),
             mass_priors=_mass_priors(models),
             by_band=np.ascontiguousarray(flux) if copied else None,
             tables=broad_tables(rows) if flux.shape[1] >= BROAD_LEAST else None,
-            refiner=make_refiner(library, models, self.settings.refine),
+            refiner=replace(refiner, number=order) if refiner else None,
         )
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pxdask.fitting.refine import Refiner
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.weighing import OneSed, Rows, Summary
+    from pxdask.kernels.nearest import Found
+    from pxdask.kernels.rdsps import Search
 
     Floats = NDArray[np.float64]
 
@@ -55,6 +57,11 @@ GROUP = 64
 
 _OF_MODEL = 16
 """Bytes per model and SED of a group: its cost, weight, amplitude and the amplitude's error."""
+
+_STRIDE = 16
+"""Of how many models one tells whether an SED is broad beyond doubt."""
+
+_NONE = np.empty(0, np.int32)
 
 _SEARCHED = 1e8
 """Bytes per GB of `max_memory` that the search of a group may take; one SED always may."""
@@ -123,6 +130,8 @@ class RdspsModels:
         ln of the prior's density over that which models were drawn with, where they differ.
     n_drawn : int, optional
         Models drawn, if more than there are.
+    whole : bool
+        As of `pxdask.fitting.RdspsFitter`.
     """
 
     settings: FitConfig
@@ -139,6 +148,7 @@ class RdspsModels:
     refiner: Refiner | None = field(default=None, repr=False)
     ln_factor: Floats | None = None
     n_drawn: int | None = None
+    whole: bool = True
 
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
@@ -197,22 +207,57 @@ class RdspsModels:
             bounds = rounding_bound(ready.norm, n_used=n_used, dof=self.dof)
             reach = np.array([self._reach(*each) for each in zip(ones, bounds, strict=True)])
             most = np.array([self._most(*each) for each in zip(ones, ready.norm, strict=True)])
-            out = memory.first(ready.norm.size)
+            broad, best = self._broad_ones(ready, most)
+            rest = np.flatnonzero(~broad)
+            neglected = np.array([self._unlisted(one) for one in ones])
             found = search(
-                self._searched_flux, ready, dof=self.dof, reach=reach, most=most, out=out
+                self._searched_flux,
+                ready.of(rest),
+                dof=self.dof,
+                reach=reach[rest],
+                most=most[rest],
+                neglected=neglected[rest],
+                out=memory.first(rest.size),
             )
-            broad = (found.n_near > most) & (found.n_unknown == 0)
+            best[rest] = found.best
+            broad[rest] = (found.n_near > most[rest]) & (found.n_unknown == 0)
             chosen = np.flatnonzero(broad)
-            weights = weigher.weights(ready, chosen, found.best[chosen]) if weigher else iter(())
+            weights = weigher.weights(ready, chosen, best[chosen]) if weigher else iter(())
             for i, sed in enumerate(ones):
-                n_near = found.n_near[i] if found.n_near[i] <= most[i] else 0
-                models, best = found.model[i, :n_near], float(found.best[i])
-                one = Searched(sed, models, best, reach[i], float(bounds[i]))
+                one = Searched(sed, _NONE, float(best[i]), reach[i], float(bounds[i]))
                 if broad[i]:
                     one = replace(one, weights=next(weights))
-                elif found.n_near[i] > most[i]:
-                    one = replace(one, models=self._within(one, one.best + one.reach))
-                yield one
+                    if one.weights is not None and not one.weights.sound:
+                        yield self._alone(one)
+                        continue
+                    yield one
+                    continue
+                k = np.searchsorted(rest, i)
+                if found.n_near[k] > most[i]:
+                    yield self._alone(one)
+                else:
+                    yield replace(one, models=found.model[k, : found.n_near[k]])
+
+    def _broad_ones(
+        self, ready: Search, most: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return which SEDs are broad beyond doubt by some of the models, and the best of these.
+
+        An SED is weighed by all models either way; this spares it the search.
+        """
+        n_model = self.flux.shape[1]
+        if self.tables is None or not np.any(most < n_model):
+            return np.zeros(most.size, np.bool_), np.full(most.size, np.inf, np.float32)
+        some = self._searched_flux[:, ::_STRIDE]
+        found = search(some, ready, dof=self.dof, reach=np.full(most.size, self.depth))
+        beyond_doubt = found.n_near * _STRIDE > 2 * most
+        return beyond_doubt & (most < n_model) & (found.n_unknown == 0), found.best
+
+    def _alone(self, one: Searched) -> Searched:
+        """Return an SED and a list of all models that may count, however many."""
+        found = self._search_of(one.sed, one.reach)
+        models = found.model[0, : found.n_near[0]]
+        return replace(one, models=models, best=float(found.best[0]), weights=None)
 
     @property
     def _searched_flux(self) -> NDArray[np.float32]:
@@ -229,8 +274,14 @@ class RdspsModels:
 
     @property
     def depth(self) -> float:
-        """Cost above the least beyond which models together hold half of `NEGLECTED`."""
-        return 2 * math.log(2 * self.n_model / NEGLECTED)
+        """Cost above the least beyond which models together hold a quarter of `NEGLECTED`."""
+        return 2 * math.log(4 * self.n_model / NEGLECTED)
+
+    def _unlisted(self, sed: OneSed) -> float:
+        """Return the share of the search's weight that models may have and not be listed."""
+        # elsewhere the search's weight is not the likelihood, or is not that of all models
+        plain = not sed.limited.size and not self.mass_priors and self.whole
+        return 0.25 * NEGLECTED if plain and sed.n_detected else 0.0
 
     def _most(self, sed: OneSed, norm: float) -> int:
         """Return of how many models a posterior may be and not be summed by class."""
@@ -242,7 +293,7 @@ class RdspsModels:
     def candidates(self, one: Searched) -> tuple[NDArray[np.int64], Weighed]:
         """Return the models that may hold any of the posterior that counts, and their weights.
 
-        Those of no weight at all, or of less than `NEGLECTED` allows, are among them.
+        Some of no weight at all, or of less than `NEGLECTED` allows, are among them.
         """
         models, limit = one.models.astype(np.int64), one.best + one.reach
         weighed = self.weighed(one.sed, models)
@@ -260,12 +311,15 @@ class RdspsModels:
 
     def _within(self, one: Searched, limit: float) -> NDArray[np.int64]:
         """Return the models that a second search finds up to some distance."""
-        sed = one.sed
-        ready = make_search(sed.flux[None], sed.error[None], unit_flux=self.unit_flux)
         # single precision may round the sum down
-        reach = np.nextafter(np.float32(limit - one.best), np.float32(np.inf))
-        found = search(self._searched_flux, ready, dof=self.dof, reach=np.array([reach]))
+        reach = float(np.nextafter(np.float32(limit - one.best), np.float32(np.inf)))
+        found = self._search_of(one.sed, reach)
         return np.asarray(found.model[0, : found.n_near[0]], np.int64)
+
+    def _search_of(self, sed: OneSed, reach: float) -> Found:
+        """Return what a search for one SED alone finds."""
+        ready = make_search(sed.flux[None], sed.error[None], unit_flux=self.unit_flux)
+        return search(self._searched_flux, ready, dof=self.dof, reach=np.array([reach]))
 
     def _posterior(self, one: Searched) -> SedPosterior:
         """Return the posterior of one SED."""

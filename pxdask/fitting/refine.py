@@ -114,12 +114,15 @@ class Refiner:
         Populations, priors, redshift.
     n_model, seed : int
         Of the drawn set.
+    number : (n_model,), optional
+        Which of the drawn models each of a table is, where they are in another order.
     """
 
     settings: RefineConfig
     library: ModelLibrary
     n_model: int
     seed: int
+    number: NDArray[np.int64] | None = None
 
     @cached_property
     def _engine(self) -> PhotometryEngine:
@@ -166,7 +169,7 @@ class Refiner:
         than it was. A draw outside the prior counts as drawn and has no weight.
         """
         cloud = _Cloud(
-            points=self._points[kept],
+            points=self._points[kept if self.number is None else self.number[kept]],
             flux=np.ascontiguousarray(table.flux[:, kept]),
             values={
                 name: np.asarray(row[kept], np.float64)

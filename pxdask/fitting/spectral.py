@@ -94,7 +94,7 @@ class SpectralRdsps:
 
     def prepare(self, library: ModelLibrary) -> SpectralModels:
         """Return the models made ready for fitting; see `pxdask.fitting.Fitter`."""
-        photometry = RdspsFitter(self.settings).prepare(library)
+        photometry = RdspsFitter(self.settings, whole=False).prepare(library)
         models = library.draw()
         free = free_parameters(library.settings)
         given = {name: models[name].values for name in free if name in models}

@@ -1,4 +1,4 @@
-"""The posterior density that samplers explore, of many SEDs at once, and what samples of it say."""
+"""The posterior density that samplers explore, of many SEDs at once."""
 
 from __future__ import annotations
 
@@ -6,40 +6,39 @@ import logging
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from pxdask.core.errors import DataError
-from pxdask.core.flags import Flag
-from pxdask.core.random import stream
-from pxdask.core.schema import QUANTILES
-from pxdask.fitting.results import SedPosterior
+from pxdask.fitting.first_look import FirstLook, FirstModels, first_look
+from pxdask.fitting.spectral_data import spectral_data
+from pxdask.fitting.spectral_term import N_LOOKED, SpectralTerm, as_bands
 from pxdask.kernels.amplitude import (
     AmplitudeNodes,
     amplitude_nodes,
     draw_ln_scale,
     ln_mean_likelihood,
+    ln_mean_over_amplitude,
 )
-from pxdask.kernels.likelihood import effective_number, total_error, usable_bands
+from pxdask.kernels.likelihood import total_error, usable_bands
 from pxdask.kernels.pair_likelihood import pair_ln_likelihood
-from pxdask.kernels.quantiles import weighted_quantiles
 from pxdask.sps.derived import derived_attrs
 from pxdask.sps.parameters import parameter
-from pxdask.sps.priors import ends_of
 from pxdask.sps.sampling import unit_points
 from pxdask.sps.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig
     from pxdask.fitting.seds import Seds
+    from pxdask.fitting.spectral_data import SpectralData
     from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.simulator import SimulatedModels
 
     Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +61,9 @@ prior's width of it [1]."""
 
 _LN_10 = math.log(10)
 
-_N_DRAWN = 96
-"""Nodes among which masses are drawn."""
+_N_DRAWN, _N_PRIOR = 96, 24
+"""Nodes among which masses are drawn, and where priors that depend on mass are looked at; Student's
+t has as many as it takes."""
 
 _JITTER = 0.1
 """Scatter of the first walkers about their models, in units of those models' scatter [1]."""
@@ -84,6 +84,14 @@ class Observed:
     flux: Floats
     error: Floats
     limit: NDArray[np.bool_]
+
+    def without(self, rows: Bools) -> Observed:
+        """Return the same without the bands of some SEDs."""
+        return Observed(
+            np.where(rows[:, None], np.nan, self.flux),
+            np.where(rows[:, None], np.nan, self.error),
+            self.limit & ~rows[:, None],
+        )
 
     @property
     def n_used(self) -> NDArray[np.intp]:
@@ -112,14 +120,6 @@ def observed(seds: Seds, settings: FitConfig) -> Observed:
 
 
 @dataclass(frozen=True, eq=False)
-class FirstModels:
-    """Models among which samplers look for a start: ``unit`` (n_model, n_dim), ``flux``."""
-
-    unit: Floats
-    flux: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
 class Sampled:
     """A library made ready for samplers.
 
@@ -141,11 +141,11 @@ class Sampled:
         unit = unit_points(
             "sobol", n_dim=simulator.n_dim, seed=self.library.seed, start=0, stop=N_START
         )
-        flux = simulator.simulate(unit).flux
-        if not np.all(np.isfinite(flux)):
+        models = simulator.simulate(unit)
+        if not np.all(np.isfinite(models.flux)):
             raise DataError("the models hold fluxes that are not finite")
         object.__setattr__(self, "simulator", simulator)
-        object.__setattr__(self, "first", FirstModels(unit, flux))
+        object.__setattr__(self, "first", FirstModels(unit, models.parameters, models.flux))
 
     @cached_property
     def results(self) -> dict[str, dict[str, object]]:
@@ -170,59 +170,66 @@ class Sampled:
         """Dimensions of the cube: the free parameters, and last the mass formed."""
         return self.simulator.n_dim + 1
 
-    def check_bands(self, seds: Seds) -> None:
-        """Raise `DataError` if SEDs have other bands than the library, in number."""
+    def target(self, seds: Seds) -> Target:
+        """Return the posterior density of some SEDs.
+
+        Raises
+        ------
+        DataError
+            If they have other bands than the library, in number.
+        """
         n_band = len(self.library.filters)
         if seds.flux.shape[1] != n_band:
             raise DataError(f"the SEDs have {seds.flux.shape[1]} bands, the models {n_band}")
+        data = observed(seds, self.settings)
+        if self.settings.spectrum.use != "photometry":
+            spectra = spectral_data(seds, self.library, settings=self.settings)
+            if spectra is not None:
+                return self._joint(data, spectra)
+        looks = tuple(self._look(data, sed) for sed in range(len(data.flux)))
+        return Target(self, data, looks)
 
-    def target(self, data: Observed) -> Target:
-        """Return the posterior density of some SEDs."""
-        looks = (first_look(self, data, sed) for sed in range(len(data.flux)))
-        return Target(self, data, np.array([look.best_scale for look in looks], np.float64))
+    def _joint(self, data: Observed, spectra: SpectralData) -> Target:
+        """Return the posterior density of SEDs with spectra."""
+        chosen = self.settings.spectrum
+        has = np.array([one is not None for one in spectra.targets])
+        if chosen.use == "spectrum":
+            data = data.without(has)
+        dark = ~np.any(np.isfinite(data.error) & ~data.limit, axis=1)
+        gives_scale = has & (dark | (chosen.polynomial_order is None))
+        if self.settings.likelihood == "student_t" and np.any(gives_scale):
+            # amplitudes of spectra are Gaussian, which no band is
+            logger.warning("%d SEDs have a spectrum but no band: not fitted", np.sum(gives_scale))
+            gives_scale[:] = False
+        term = SpectralTerm(self.settings, spectra, gives_scale)
+        some = {name: values[:N_LOOKED] for name, values in self.first.parameters.items()}
+        seen = spectra.observer.spectra(some)
+        looks, targets = [], []
+        for sed in range(len(data.flux)):
+            look = self._look(data, sed)
+            of_bands = np.where(dark[sed], 0.0, look.ln_likelihood[:N_LOOKED])
+            targets.append(term.clipped(seen, of_bands, sed=sed))
+            looks.append(look)
+        term = term.with_targets(tuple(targets))
+        for sed, look in enumerate(looks):
+            if has[sed]:
+                looks[sed] = look.with_spectrum(term.of_spectra(seen, sed=sed))
+        return Target(self, data, tuple(looks), term)
+
+    def _look(self, data: Observed, sed: int) -> FirstLook:
+        """Return what the first models say of the bands of an SED."""
+        return first_look(
+            data.flux[sed], data.error[sed], data.limit[sed], self.first.flux, dof=self.dof
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class FirstLook:
-    """The first models against one SED, each at the amplitude that fits its measured bands best.
+class _Prior(TypedDict):
+    """Prior of amplitudes, and what models are held against."""
 
-    Attributes
-    ----------
-    scale, ln_likelihood : (n_first,) float64
-        Amplitude [Msun]; -inf where it is not positive.
-    """
-
-    scale: Floats
-    ln_likelihood: Floats
-
-    @property
-    def best_scale(self) -> float:
-        """Amplitude of the best model [Msun]; NaN where none is positive."""
-        best = int(np.argmax(self.ln_likelihood))
-        return float(self.scale[best]) if np.isfinite(self.ln_likelihood[best]) else math.nan
-
-
-def first_look(sampled: Sampled, data: Observed, sed: int) -> FirstLook:
-    """Return what the first models say of an SED."""
-    flux = sampled.first.flux
-    measured = np.isfinite(data.error[sed]) & ~data.limit[sed]
-    # in units of the error, so that nothing overflows where fluxes are extreme
-    inverse = np.where(measured, 1 / data.error[sed], 0.0)
-    signal = np.where(measured, data.flux[sed] * inverse, 0.0)
-    scaled = flux * inverse
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        scale = np.sum(scaled * signal, axis=1) / np.sum(scaled * scaled, axis=1)
-    usable = np.isfinite(scale) & (scale > 0)
-    ln_likelihood = pair_ln_likelihood(
-        data.flux[[sed]],
-        data.error[[sed]],
-        data.limit[[sed]],
-        flux,
-        scale=np.where(usable, scale, 0.0),
-        sed=np.zeros(len(flux), np.intp),
-        dof=sampled.dof,
-    )
-    return FirstLook(scale, np.where(usable, ln_likelihood, -np.inf))
+    sed: NDArray[np.intp]
+    low: Floats
+    width: float
+    dof: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,13 +242,21 @@ class Target:
         Models.
     data : Observed
         SEDs.
-    best_scale : (n_sed,) float64
-        Amplitude of the best of the first models [Msun]; NaN where none is positive.
+    looks : tuple of FirstLook
+        What the first models say of each.
+    spectra : SpectralTerm, optional
+        Spectra of the SEDs.
     """
 
     sampled: Sampled
     data: Observed
-    best_scale: Floats
+    looks: tuple[FirstLook, ...] = field(repr=False)
+    spectra: SpectralTerm | None = None
+
+    @cached_property
+    def best_scale(self) -> Floats:
+        """Amplitude (n_sed,) of the best of the first models [Msun]; NaN where none is positive."""
+        return np.array([look.best_scale for look in self.looks], np.float64)
 
     def __call__(self, cube: Floats, sed: NDArray[np.intp]) -> Floats:
         """Return the natural log of likelihood times prior at points of the cube.
@@ -262,7 +277,10 @@ class Target:
         simulator = self.sampled.simulator
         models = simulator.simulate(cube[:, :-1])
         log_scale = self.log_scale(cube[:, -1], sed)
-        found = self.ln_likelihood(models.flux, 10.0**log_scale, sed)
+        bands, rows, found = self._bands(models, sed)
+        found = found + pair_ln_likelihood(
+            *bands, scale=10.0**log_scale, sed=rows, dof=self.sampled.dof
+        )
         if simulator.mass_priors:
             found = found + simulator.ln_mass_prior(models, log_scale)
         return found
@@ -282,7 +300,11 @@ class Target:
         ln_density : (n,) float64
             The integral of the density over the cube's last coordinate.
         """
-        return ln_mean_likelihood(self._nodes(unit, sed))
+        if self.sampled.simulator.mass_priors:
+            return ln_mean_likelihood(self._nodes(unit, sed, n_node=_N_PRIOR))
+        models = self.sampled.simulator.simulate(unit)
+        bands, rows, found = self._bands(models, sed)
+        return found + ln_mean_over_amplitude(*bands, **self._prior(sed, rows))
 
     def draw_mass(self, unit: Floats, sed: NDArray[np.intp], uniform: Floats) -> Floats:
         """Return the cube's last coordinate (n,), drawn from the posterior at given others.
@@ -298,23 +320,13 @@ class Target:
         last = 0.5 * (1 + (log_scale - np.log10(self.best_scale[sed])) / HALF_RANGE)
         return np.asarray(np.clip(last, 0.0, 1.0))
 
-    def _nodes(
-        self, unit: Floats, sed: NDArray[np.intp], *, n_node: int | None = None
-    ) -> AmplitudeNodes:
+    def _nodes(self, unit: Floats, sed: NDArray[np.intp], *, n_node: int) -> AmplitudeNodes:
         """Return the likelihood, times priors that depend on mass, at nodes in mass."""
-        simulator, data = self.sampled.simulator, self.data
+        simulator = self.sampled.simulator
         models = simulator.simulate(unit)
-        nodes = amplitude_nodes(
-            data.flux,
-            data.error,
-            data.limit,
-            models.flux,
-            sed=sed,
-            low=_LN_10 * (np.log10(self.best_scale) - HALF_RANGE),
-            width=2 * HALF_RANGE * _LN_10,
-            dof=self.sampled.dof,
-            n_node=n_node,
-        )
+        bands, rows, found = self._bands(models, sed)
+        nodes = amplitude_nodes(*bands, **self._prior(sed, rows), n_node=n_node)
+        nodes = nodes._replace(ln_top=nodes.ln_top + found)
         if not simulator.mass_priors:
             return nodes
         columns = (nodes.ln_scale / _LN_10).T
@@ -323,20 +335,32 @@ class Target:
         weight = nodes.weight * np.exp(ln_prior - top[:, None])
         return AmplitudeNodes(nodes.ln_scale, weight, nodes.ln_top + top)
 
-    def ln_likelihood(
-        self, flux: NDArray[np.float32], scale: Floats, sed: NDArray[np.intp]
-    ) -> Floats:
-        """Return the natural log of the likelihood (n,) of models at given amplitudes [Msun]."""
+    def _bands(
+        self, models: SimulatedModels, sed: NDArray[np.intp]
+    ) -> tuple[tuple[Floats, Floats, Bools, NDArray[np.float32]], NDArray[np.intp], Floats]:
+        """Return SEDs and models, which row each model is held against, and spectra's part."""
         data = self.data
-        return pair_ln_likelihood(
-            data.flux,
-            data.error,
-            data.limit,
-            flux,
-            scale=scale,
-            sed=sed,
-            dof=self.sampled.dof,
+        if self.spectra is None:
+            bands = (data.flux, data.error, data.limit, models.flux)
+            return bands, sed, np.zeros(len(sed))
+        wider, found = as_bands(
+            self.spectra.likelihood(models.parameters, sed),
+            data.flux[sed],
+            data.error[sed],
+            data.limit[sed],
+            models.flux,
         )
+        return wider, np.arange(len(sed)), found
+
+    def _prior(self, sed: NDArray[np.intp], rows: NDArray[np.intp]) -> _Prior:
+        """Return the prior of amplitudes of models, for the rows that they are held against."""
+        low = _LN_10 * (np.log10(self.best_scale) - HALF_RANGE)
+        return {
+            "sed": rows,
+            "low": low if self.spectra is None else low[sed],
+            "width": 2 * HALF_RANGE * _LN_10,
+            "dof": self.sampled.dof,
+        }
 
     def log_scale(self, unit: Floats, sed: NDArray[np.intp]) -> Floats:
         """Return log10 of mass formed [dex(Msun)] from the cube's last coordinate."""
@@ -360,15 +384,8 @@ class Target:
             Models drawn from the first ones by their likelihood, raised to a power at which at
             least half as many of them count as there are walkers, scattered a little.
         """
-        look = first_look(self.sampled, self.data, sed)
-        ln_weight = look.ln_likelihood - np.max(look.ln_likelihood)
-        weight = np.exp(ln_weight)
-        wanted = min(0.5 * n_walker, 0.5 * np.count_nonzero(np.isfinite(ln_weight)))
-        while effective_number(weight) < wanted:
-            ln_weight = 0.7 * ln_weight
-            weight = np.exp(ln_weight)
-        weight /= weight.sum()
-        chosen = rng.choice(weight.size, size=n_walker, p=weight)
+        look = self.looks[sed]
+        chosen = look.drawn(n_walker, rng)
         log_offset = np.log10(look.scale[chosen] / self.best_scale[sed])
         last = 0.5 * (1 + log_offset / HALF_RANGE)
         cube = np.column_stack([self.sampled.first.unit[chosen], last])
@@ -376,105 +393,3 @@ class Target:
         cube = np.abs(cube + scatter * rng.standard_normal(cube.shape))
         cube = np.where(cube > 1, 2 - cube, cube)
         return np.asarray(np.clip(cube, 1e-6, 1 - 1e-6))
-
-    def summary(
-        self,
-        sed: int,
-        cube: Floats,
-        weights: Floats,
-        *,
-        best: Floats,
-        key: tuple[str | int, ...],
-        n_eff: float,
-        ln_evidence: float = math.nan,
-        flags: int = 0,
-        extra: Mapping[str, float] | None = None,
-    ) -> SedPosterior:
-        """Return what weighted samples say of an SED.
-
-        Parameters
-        ----------
-        sed : int
-            Which SED.
-        cube : (n, n_dim) float64
-            Points of the cube.
-        weights : (n,) float64
-            Of each, in any normalisation.
-        best : (n_dim,) float64
-            Point of the largest density.
-        key : tuple
-            Name of the SED's random stream.
-        n_eff, ln_evidence, flags, extra
-            Passed on; AT_EDGE and ODD_FLUX are added to the flags.
-        """
-        simulator, settings = self.sampled.simulator, self.sampled.settings
-        rows_of = np.full(len(cube), sed)
-        models = simulator.simulate(cube[:, :-1])
-        log_scale = self.log_scale(cube[:, -1], rows_of)
-        rows = self._rows(models.parameters, models.derived, log_scale)
-        share = weights / weights.sum()
-        mean = rows @ share
-        best_flux = simulator.simulate(best[None, :-1]).flux[0].astype(np.float64)
-        model_flux = 10.0 ** self.log_scale(best[-1:], rows_of[:1])[0] * best_flux
-        flags |= int(Flag.AT_EDGE) if self._leans(models.parameters, cube[:, -1], share) else 0
-        flags |= self.odd_flux(sed, key)
-        samples = None
-        if settings.n_samples:
-            rng = stream(self.sampled.library.seed, *key, "samples")
-            samples = rows[:, rng.choice(len(cube), size=settings.n_samples, p=share)]
-        return SedPosterior(
-            quantiles=weighted_quantiles(rows, share, probabilities=np.array(QUANTILES)),
-            mean=mean,
-            std=np.sqrt(np.maximum((rows - mean[:, None]) ** 2 @ share, 0.0)),
-            model_flux=model_flux,
-            chi2=self._chi2(sed, model_flux),
-            n_used=int(self.data.n_used[sed]),
-            n_eff=n_eff,
-            ln_evidence=ln_evidence,
-            flags=flags,
-            samples=samples,
-            extra=extra or {},
-        )
-
-    def odd_flux(self, sed: int, key: tuple[str | int, ...]) -> int:
-        """Return the flag ODD_FLUX, with a warning in the log, where an SED deserves it."""
-        scale, (least, most) = self.best_scale[sed], ODD_SCALES
-        if least <= scale <= most:
-            return 0
-        logger.warning(
-            "SED %s: its best amplitude is %.3g Msun, beyond [%g, %g]: is its flux in uJy?",
-            key, scale, least, most,
-        )  # fmt: skip
-        return int(Flag.ODD_FLUX)
-
-    def _rows(
-        self, parameters: Mapping[str, Floats], derived: Mapping[str, Floats], log_scale: Floats
-    ) -> Floats:
-        """Return every result (n_result, n) in the order of ``sampled.results``."""
-        floor = derived["surviving"] * 10.0**LOG_FLOOR
-        found = dict(parameters)
-        for name, values in derived.items():
-            reported = derived_attrs(name).get("reported_as")
-            if reported is None:
-                found[name] = values
-            else:
-                found[reported] = np.log10(np.maximum(values, floor)) + log_scale
-        return np.array([found[name] for name in self.sampled.results])
-
-    def _leans(self, parameters: Mapping[str, Floats], last: Floats, share: Floats) -> bool:
-        """Return whether the posterior leans on an end of a prior, the amplitude's included."""
-        depths = [last]
-        for name, prior in self.sampled.simulator.priors.items():
-            low, high = ends_of(prior)
-            depths.append((parameters[name] - low) / (high - low))
-        return any(
-            share[near].sum() > LEANING
-            for depth in depths
-            for near in (depth < EDGE, depth > 1 - EDGE)
-        )
-
-    def _chi2(self, sed: int, model_flux: Floats) -> float:
-        """Return chi-square of a model, upper limits not counted."""
-        measured = np.isfinite(self.data.error[sed]) & ~self.data.limit[sed]
-        residual = (self.data.flux[sed] - model_flux)[measured] / self.data.error[sed][measured]
-        return float(residual @ residual)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
+from string import Formatter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 from astropy.units import Unit, UnitConversionError
 
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, brief
+from pxdask.core.names import name_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +32,8 @@ _FORMATS = {
     ".xml": "votable",
 }
 _RANGES = {"ra": (-360.0, 360.0), "dec": (-90.0, 90.0), "redshift": (0.0, 20.0)}
-_ID = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _MAX_FAULTS = 50
+_FORM = re.compile(r"[<>=^]?[+ -]?0?[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z]?")
 
 
 def read_catalog(source: str | Path | Table) -> Table:
@@ -99,18 +101,63 @@ def write_catalog(catalog: Table, path: Path) -> None:
 def fill_template(template: str, galaxy: Mapping[str, object], *, root: str) -> str:
     """Return a template with catalogue columns and ``{data_root}`` filled in.
 
+    A template is the user's own, and may lead anywhere. What a catalogue puts into it may not:
+    a text with ``..`` as a part of a path, with a NUL, or that leads to another place than
+    below the data root by being absolute, is refused. Fields are names of columns, with
+    a format if one is wanted (``{tile:04d}``), and nothing of Python behind a dot or in brackets.
+
     Raises
     ------
     ConfigError
-        If the template names something that the galaxy's row does not have.
+        If the template names something that the galaxy's row does not have, or the row's text
+        would lead elsewhere.
     """
     try:
-        return template.format_map({**galaxy, "data_root": root})
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        fields = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigError(f"template {template!r}: {error}") from error
+    filled = ""
+    for text, name, form, conversion in fields:
+        filled += text
+        if name is None:
+            continue
+        word = _formatted(template, galaxy, root, name, f"!{conversion}" if conversion else form)
+        if name != "data_root":
+            _require_inside(word, name, galaxy, root, first=not filled)
+        filled += word
+    if "\0" in filled:
+        raise ConfigError(f"template {template!r} has a NUL in it: no path can have one")
+    return filled
+
+
+def _formatted(
+    template: str, galaxy: Mapping[str, object], root: str, name: str, form: str | None
+) -> str:
+    """Return one field of a template as text; raise `ConfigError` if it cannot be."""
+    if not _FORM.fullmatch(form or ""):
+        raise ConfigError(
+            f"template {template!r}: {form!r} is no plain format of {name}, such as 04d or .1f"
+        )
+    try:
+        return format(root if name == "data_root" else galaxy[name], form or "")
+    except (KeyError, ValueError, TypeError) as error:
         raise ConfigError(
             f"galaxy {galaxy.get('id')!r}: template {template!r} needs {error};"
             f" the catalogue gives {', '.join(sorted(galaxy))} and data_root"
         ) from error
+
+
+def _require_inside(
+    word: str, name: str, galaxy: Mapping[str, object], root: str, *, first: bool
+) -> None:
+    """Raise `ConfigError` if a column's text leads a path to where the template does not."""
+    parts = (*PurePath(word).parts, *PureWindowsPath(word).parts)
+    away = first and PurePath(word).is_absolute() and not PurePath(word).is_relative_to(root)
+    if ".." in parts or "\0" in word or away:
+        raise ConfigError(
+            f"galaxy {galaxy.get('id')!r}: column {name} holds {brief(word)}, which would lead a"
+            f" path out of the data root {root!r}; write paths below it, without '..'"
+        )
 
 
 def read_table(path: Path) -> Table:
@@ -145,11 +192,8 @@ def _id_faults(table: Table) -> list[str]:
     counts = Counter(names)
     faults = []
     for row, name in enumerate(names):
-        if not _ID.fullmatch(name):
-            faults.append(
-                f"row {row}, column id: {name!r} must be letters, digits, '_', '.', '+' or '-',"
-                " and begin with a letter or digit"
-            )
+        if fault := name_fault(name):
+            faults.append(f"row {row}, column id: {brief(name)} {fault}")
         elif counts[name] > 1:
             faults.append(f"row {row}, column id: {name!r} stands {counts[name]} times")
     return faults
@@ -195,7 +239,7 @@ def _masked(value: object) -> bool:
 
 
 def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _plain(value: object) -> object:

@@ -177,7 +177,7 @@ def opened_models(path: Path) -> Iterator[xr.Dataset]:
     if missing := _missing(path):
         raise DamagedError(f"{path} lacks blocks: {', '.join(missing)}; build it again")
     with _reading(path):
-        ds = xr.open_zarr(path, chunks=None, consolidated=False)
+        ds = xr.open_zarr(path, chunks=None, consolidated=False, zarr_format=3)
     yield ds
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.amplitude_panels import panel_means, panel_nodes
 from pxdask.kernels.pair_likelihood import in_errors, ln_phi
 
 if TYPE_CHECKING:
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_N_GAUSS, _N_STUDENT = 24, 48
-"""Nodes. The mean of a Gaussian is then right to 1e-5, relative, with upper limits to 1e-3; that of
-Student's t to 1e-3, unless bands disagree so much that it has two maxima, of which the nodes are
-dense about one (3e-3 with 12 bands, 0.05 with 5; with two bands far apart it may fail) [1]."""
+_N_GAUSS = 24
+"""Nodes of a Gaussian. Its mean is then right to 1e-5, relative, with upper limits to 1e-3 [1]."""
 
 _REACH = math.asinh(9.0)
 """Where nodes of a Gaussian likelihood end, in asinh of widths: beyond, it has fallen by e^-30."""
@@ -28,9 +28,6 @@ _REACH = math.asinh(9.0)
 _NARROW = 0.12
 """Width in ln amplitude below which a Gaussian likelihood is nothing at small amplitudes: those
 are then more than 8 sigma away."""
-
-_ROUNDS = 12
-"""Rounds in which weights of bands under Student's t, or halvings of a step, settle."""
 
 _HALVINGS = 22
 """Halvings of the range of ln amplitude, 14 wide, in which a maximum with limits is looked for."""
@@ -65,7 +62,7 @@ def amplitude_nodes(
     low: Floats,
     width: float,
     dof: float = math.inf,
-    n_node: int | None = None,
+    n_node: int = _N_GAUSS,
 ) -> AmplitudeNodes:
     """Return the likelihood of each model given its own SED, at amplitudes where it is large.
 
@@ -77,8 +74,8 @@ def amplitude_nodes(
         Natural log of the least amplitude [ln Msun].
     width : float
         Of the prior, even in ln amplitude [1].
-    n_node : int, optional
-        Nodes. Default: 24 of a Gaussian, 48 of Student's t.
+    n_node : int
+        Nodes of a Gaussian; Student's t has as many as it takes.
 
     Returns
     -------
@@ -90,25 +87,50 @@ def amplitude_nodes(
     Gauss & Legendre's nodes in t, where ``ln s = c + w sinh(t)``: dense about the maximum of the
     density in ln s, c, whose curvature gives w, and reaching far tails, such as that to small
     amplitudes where nothing is detected. For a Gaussian ``(s - s0) / sigma`` the maximum is
-    at ``s^2 - s0 s = sigma^2``. Student's t is a Gaussian whose bands have the weights ``(dof + 1)
-    / (dof + r^2)`` of residuals r, found in rounds (Lange, Little & Taylor 1989, JASA 84, 881)
-    from the weighted median of the ratios of data and model.
+    at ``s^2 - s0 s = sigma^2``. Student's t may have as many maxima as bands: its nodes are those
+    of `pxdask.kernels.amplitude_panels`.
     """
     seen = in_errors(flux, error, limit, dof=dof)
-    n_default = _N_GAUSS if math.isinf(dof) else _N_STUDENT
-    x, of_node = np.polynomial.legendre.leggauss(n_node or n_default)
+    low = np.asarray(low, np.float64)
+    if math.isfinite(dof):
+        of_student = (seen, model, sed, low, float(width), float(dof))
+        _, taken = panel_means(*of_student)
+        return AmplitudeNodes(*panel_nodes(*of_student, int(np.max(taken, initial=1))))
+    x, of_node = _legendre(n_node)
     return AmplitudeNodes(
-        *_nodes(
-            seen,
-            model,
-            sed,
-            np.asarray(low, np.float64),
-            float(width),
-            float(dof),
-            0.5 * (1 + x),
-            0.5 * of_node,
-        )
+        *_nodes(seen, model, sed, low, float(width), 0.5 * (1 + x), 0.5 * of_node)
     )
+
+
+def ln_mean_over_amplitude(
+    flux: Floats,
+    error: Floats,
+    limit: NDArray[np.bool_],
+    model: NDArray[np.float32],
+    *,
+    sed: NDArray[np.intp],
+    low: Floats,
+    width: float,
+    dof: float = math.inf,
+) -> Floats:
+    """Return the natural log of the mean likelihood (n_model,) over a prior even in ln amplitude.
+
+    It is that of `amplitude_nodes`, whose arguments it has, without the nodes.
+    """
+    if math.isinf(dof):
+        return ln_mean_likelihood(
+            amplitude_nodes(flux, error, limit, model, sed=sed, low=low, width=width)
+        )
+    seen = in_errors(flux, error, limit, dof=dof)
+    low = np.asarray(low, np.float64)
+    return np.asarray(panel_means(seen, model, sed, low, float(width), float(dof))[0])
+
+
+@cache
+def _legendre(n_node: int) -> tuple[Floats, Floats]:
+    """Return Gauss & Legendre's nodes and weights, which take longer than their use."""
+    x, of_node = np.polynomial.legendre.leggauss(n_node)
+    return np.asarray(x), np.asarray(of_node)
 
 
 def ln_mean_likelihood(nodes: AmplitudeNodes) -> Floats:
@@ -141,7 +163,6 @@ def _nodes(
     sed: NDArray[np.intp],
     low: Floats,
     width: float,
-    dof: float,
     x: Floats,
     of_node: Floats,
 ) -> tuple[Floats, Floats, Floats]:
@@ -150,29 +171,27 @@ def _nodes(
     n_model, n_node = model.shape[0], x.size
     ln_scale, weight = np.empty((n_model, n_node)), np.empty((n_model, n_node))
     ln_top, ratio = np.empty(n_model), np.empty(model.shape[1])
-    gaussian = math.isinf(dof)
     for i in range(n_model):
         j = sed[i]
+        # amplitudes in units of the middle one, whose squares do not overflow
+        middle = low[j] + 0.5 * width
+        unit = math.exp(middle)
         for k in range(ratio.size):
-            ratio[k] = model[i, k] * inverse[j, k]
+            ratio[k] = model[i, k] * (unit * inverse[j, k])
         best, square = _least_squares(data[j], ratio, limit[j])
-        if not gaussian:
-            best, square = _robust(data[j], ratio, limit[j], best, dof)
-        high = low[j] + width
-        centre, scatter, limited = _maximum(data[j], ratio, limit[j], best, square, low[j], high)
-        first = math.asinh((low[j] - centre) / scatter)
-        last = math.asinh((high - centre) / scatter)
-        if gaussian:
-            last = min(last, _REACH)
-            if scatter < _NARROW and not limited:
-                first = max(first, -_REACH)
+        least, most = -0.5 * width, 0.5 * width
+        centre, scatter, limited = _maximum(data[j], ratio, limit[j], best, square, least, most)
+        first = math.asinh((least - centre) / scatter)
+        last = min(math.asinh((most - centre) / scatter), _REACH)
+        if scatter < _NARROW and not limited:
+            first = max(first, -_REACH)
         ln_top[i] = -math.inf
         for n in range(n_node):
             t = first + (last - first) * x[n]
             grown = math.exp(t)
             y = centre + scatter * 0.5 * (grown - 1.0 / grown)
-            ln_scale[i, n] = y
-            found = _ln_density(data[j], ratio, limit[j], math.exp(y), dof, limited)
+            ln_scale[i, n] = y + middle
+            found = _ln_density(data[j], ratio, limit[j], math.exp(y), limited)
             weight[i, n] = found
             ln_top[i] = max(ln_top[i], found)
         for n in range(n_node):
@@ -192,42 +211,6 @@ def _least_squares(data: Floats, ratio: Floats, limit: NDArray[np.bool_]) -> tup
             cross += data[k] * ratio[k]
             square += ratio[k] * ratio[k]
     return (cross / square if square > 0.0 else 0.0), square
-
-
-@njit(cache=True, error_model="numpy")
-def _robust(
-    data: Floats, ratio: Floats, limit: NDArray[np.bool_], best: float, dof: float
-) -> tuple[float, float]:
-    """Return a likely amplitude under Student's t, and the inverse variance of its Gaussian."""
-    best = _median(data, ratio, limit, best)
-    square = 0.0
-    for _ in range(_ROUNDS):
-        cross = square = 0.0
-        for k in range(ratio.size):
-            if not limit[k]:
-                apart = data[k] - best * ratio[k]
-                share = (dof + 1.0) / (dof + apart * apart)
-                cross += share * data[k] * ratio[k]
-                square += share * ratio[k] * ratio[k]
-        if square > 0.0:
-            best = cross / square
-    return best, square
-
-
-@njit(cache=True, error_model="numpy")
-def _median(data: Floats, ratio: Floats, limit: NDArray[np.bool_], otherwise: float) -> float:
-    """Return the amplitude of the least sum of absolute residuals: a weighted median."""
-    least, found = math.inf, otherwise
-    for m in range(ratio.size):
-        if limit[m] or ratio[m] <= 0.0:
-            continue
-        scale, total = data[m] / ratio[m], 0.0
-        for k in range(ratio.size):
-            if not limit[k]:
-                total += abs(data[k] - scale * ratio[k])
-        if total < least:
-            least, found = total, scale
-    return found
 
 
 @njit(cache=True, error_model="numpy")
@@ -292,28 +275,15 @@ def _ln_density(
     ratio: Floats,
     limit: NDArray[np.bool_],
     scale: float,
-    dof: float,
     limited: bool,  # noqa: FBT001  numba takes no keywords
 ) -> float:
     """Return the ln likelihood of an amplitude, but for its constant."""
     total = 0.0
-    if math.isinf(dof):
-        for k in range(ratio.size):
-            if not limit[k]:
-                apart = data[k] - scale * ratio[k]
-                total += apart * apart
-        total *= -0.5
-    else:
-        product = 1.0
-        for k in range(ratio.size):
-            if not limit[k]:
-                apart = data[k] - scale * ratio[k]
-                product *= 1.0 + apart * apart / dof
-                # before it overflows
-                if product > 1e100:
-                    total += math.log(product)
-                    product = 1.0
-        total = -0.5 * (dof + 1.0) * (total + math.log(product))
+    for k in range(ratio.size):
+        if not limit[k]:
+            apart = data[k] - scale * ratio[k]
+            total += apart * apart
+    total *= -0.5
     if limited:
         for k in range(ratio.size):
             if limit[k]:

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 
 from pxdask.kernels.likelihood import usable_bands
-from pxdask.kernels.rdsps import make_found, make_search, rounding_bound, search
+from pxdask.kernels.nearest import make_found
+from pxdask.kernels.rdsps import make_search, rounding_bound, search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

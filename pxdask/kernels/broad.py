@@ -29,13 +29,20 @@ if TYPE_CHECKING:
 N_CLASS = 4096
 """Classes between the least and the greatest value of a quantity: its resolution."""
 
-_PART = 65536
-"""Models whose weights are written beside one another at a time."""
+_PART = 8192
+"""Models whose weights are written beside one another at a time: they stay in the second-level
+cache."""
+
+_SUMMED = 65536
+"""Models whose weights are summed in single precision before the sums are added in double."""
 
 _WIDE = 64
 """Values of which the ends are kept in one pass over a block."""
 
 _FAR = np.float32(1e30)
+
+NOTHING = 1e-6
+"""Part of all weight that is left out: less than a block's share of it is not looked at."""
 
 _LOG10_E = np.float32(math.log10(math.e))
 _FAST = {"contract", "reassoc", "nsz"}
@@ -71,7 +78,7 @@ class Broad(NamedTuple):
     total, squares : (n_sed,) float64
         Sums of weights and of their squares.
     low, high : (n_sed, n_scaled) float64
-        Least and greatest of each scaled quantity at the outer nodes.
+        Values between which each scaled quantity is, at the outer nodes too.
     """
 
     weight: Singles
@@ -153,7 +160,9 @@ def broad_weights(
     """
     found = make_broad(chosen.size, models.shape[1], len(per_mass)) if out is None else out
     limits = best, np.float32(depth), np.float32(node)
-    _weigh(models, seds, chosen, (np.float32(dof), math.isinf(dof)), limits, per_mass, found)
+    _weigh(models, seds, chosen, (np.float32(dof), math.isinf(dof)), limits, found)
+    found.low[:] += per_mass.min(axis=1)
+    found.high[:] += per_mass.max(axis=1)
     return found
 
 
@@ -164,10 +173,9 @@ def _weigh(
     chosen: NDArray[np.int64],
     form: tuple[np.float32, bool],
     limits: tuple[Singles, np.float32, np.float32],
-    per_mass: Singles,
     found: Broad,
 ) -> None:
-    """Fill ``found``; see `broad_weights`."""
+    """Fill ``found``, ends being those of the amplitude; see `broad_weights`."""
     dof, gaussian = form
     best, depth, node = limits
     cross, square = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -191,13 +199,14 @@ def _weigh(
             total, squares = _weights(out, cross, best[k], depth)
             found.total[k] += total
             found.squares[k] += squares
+            if total == 0:  # what is said of these models is never read
+                continue
             scales = found.log_scale[k, start : start + n]
             spreads = found.spread[k, start : start + n]
             _amplitudes(cross, square, node, scales, spreads)
-            for row in range(per_mass.shape[0]):
-                low, high = _ends(per_mass[row, start : start + n], out, scales, spreads, ends)
-                found.low[k, row] = min(found.low[k, row], low)
-                found.high[k, row] = max(found.high[k, row], high)
+            low, high = _ends(out, scales, spreads, ends)
+            found.low[k] = np.minimum(found.low[k], low)
+            found.high[k] = np.maximum(found.high[k], high)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST | {"nnan"})
@@ -239,7 +248,8 @@ def _amplitudes(
 def sums_by_class(levels: Sequence[Levels], weight: Singles) -> Floats:
     """Return sums of weights in each class, (n_sed, n_level, `N_CLASS`).
 
-    A model's class is the same for all SEDs, so that their sums are one vector addition.
+    A model's class is the same for all SEDs, so that their sums are one vector addition. A sum is
+    right to 6e-8 times the number of models in its class, or times 65,536 if they are more.
 
     Parameters
     ----------
@@ -249,28 +259,43 @@ def sums_by_class(levels: Sequence[Levels], weight: Singles) -> Floats:
         Of at most `N_TOGETHER` SEDs.
     """
     n_sed, n_model = weight.shape
-    found = np.zeros((len(levels), N_CLASS, N_TOGETHER))
+    found = np.zeros((n_sed, len(levels), N_CLASS))
+    some = np.zeros((len(levels), N_CLASS, N_TOGETHER), np.float32)
     together = np.zeros((min(_PART, n_model), N_TOGETHER), np.float32)
     for start in range(0, n_model, _PART):
         part = slice(start, start + _PART)
         _beside(weight[:, part], together)
-        for each, sums_of in zip(levels, found, strict=True):
+        for each, sums_of in zip(levels, some, strict=True):
             _add_by_class(each.level[part], together, sums_of)
-    return np.ascontiguousarray(found.transpose(2, 0, 1)[:n_sed])
+        if (start + _PART) % _SUMMED == 0 or start + _PART >= n_model:
+            _move(some, found)
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _move(some: Singles, found: Floats) -> None:
+    """Add sums of single precision to those of each SED, and set them to zero."""
+    for row in range(found.shape[1]):
+        for start in range(0, N_CLASS, _WIDE):
+            for k in range(found.shape[0]):
+                sums_of = found[k, row]
+                for j in range(start, start + _WIDE):
+                    sums_of[j] += some[row, j, k]
+    some[:] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _beside(weight: Singles, together: Singles) -> None:
     """Write the weights of each model beside one another."""
-    for start in range(0, weight.shape[1], BLOCK):
+    for start in range(0, weight.shape[1], _WIDE):
         for k in range(weight.shape[0]):
             row = weight[k]
-            for j in range(start, min(start + BLOCK, weight.shape[1])):
+            for j in range(start, min(start + _WIDE, weight.shape[1])):
                 together[j, k] = row[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_by_class(level: NDArray[np.uint16], together: Singles, sums_of: Floats) -> None:
+def _add_by_class(level: NDArray[np.uint16], together: Singles, sums_of: Singles) -> None:
     """Add weights to the sums of their classes."""
     for j in range(level.size):
         add_row(sums_of, np.int64(level[j]), together, np.int64(j))
@@ -278,12 +303,12 @@ def _add_by_class(level: NDArray[np.uint16], together: Singles, sums_of: Floats)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _ends(
-    per_mass: Singles, weight: Singles, log_scale: Singles, spread: Singles, work: Singles
+    weight: Singles, log_scale: Singles, spread: Singles, work: Singles
 ) -> tuple[np.float32, np.float32]:
-    """Return the least and the greatest of a scaled quantity at the outer nodes."""
-    n, left, right, low, high = per_mass.size, work[0], work[1], work[2, :_WIDE], work[3, :_WIDE]
+    """Return the least and the greatest amplitude at the outer nodes."""
+    n, left, right, low, high = weight.size, work[0], work[1], work[2, :_WIDE], work[3, :_WIDE]
     for j in range(n):
-        value, far = per_mass[j] + log_scale[j], spread[j]
+        value, far = log_scale[j], spread[j]
         near, beyond = value - far, value + far  # read first: no branch is left
         counts = weight[j] > np.float32(0)
         left[j] = near if counts else _FAR
@@ -315,11 +340,13 @@ def scaled_by_class(
     nodes : (float, float)
         Weights of the middle and of either outer node; mean and variance are at the middle one.
     """
-    sums_of = np.zeros(N_CLASS)
-    classes, parts = np.empty((3, BLOCK), np.int32), np.empty((2, BLOCK), np.float32)
+    # every second model adds to sums of its own, so that fewer wait for one another
+    sums_of = np.zeros((2, N_CLASS))
+    classes, parts = np.zeros((3, BLOCK), np.int32), np.zeros((2, BLOCK), np.float32)
     low, high = broad.low[row], broad.high[row]
     origin, top = np.float32(low), np.int32(N_CLASS - 1)
     steps = np.float32(N_CLASS / (high - low) if high > low else 0.0)
+    least = np.float32(NOTHING * broad.total * BLOCK / per_mass.size)
     centre = np.float32(0.5 * (low + high))
     middle, outer = np.float32(nodes[0]), np.float32(nodes[1])
     first, second = 0.0, 0.0
@@ -327,7 +354,10 @@ def scaled_by_class(
         n = min(BLOCK, per_mass.size - start)
         weight, values = broad.weight[start : start + n], per_mass[start : start + n]
         scale, spread = broad.log_scale[start : start + n], broad.spread[start : start + n]
+        if not _sum(weight) > least:
+            continue
         part, part_squares = np.float32(0), np.float32(0)
+        parts[:, n:] = 0
         for j in range(n):
             value = values[j] + scale[j]
             share, half = (value - origin) * steps, spread[j] * steps
@@ -340,43 +370,22 @@ def scaled_by_class(
             part_squares += weight[j] * off * off
         first += float(part)
         second += float(part_squares)
-        for j in range(n):
-            sums_of[classes[0, j]] += parts[1, j]
-            sums_of[classes[1, j]] += parts[0, j]
-            sums_of[classes[2, j]] += parts[1, j]
+        for j in range(0, BLOCK, 2):
+            sums_of[0, classes[0, j]] += parts[1, j]
+            sums_of[1, classes[0, j + 1]] += parts[1, j + 1]
+            sums_of[0, classes[1, j]] += parts[0, j]
+            sums_of[1, classes[1, j + 1]] += parts[0, j + 1]
+            sums_of[0, classes[2, j]] += parts[1, j]
+            sums_of[1, classes[2, j + 1]] += parts[1, j + 1]
     mean = first / broad.total
     variance = max(float(second / broad.total - mean * mean), 0.0)
-    return sums_of, float(mean) + 0.5 * (low + high), variance
+    return sums_of[0] + sums_of[1], float(mean) + 0.5 * (low + high), variance
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def class_moments(sums_of: Floats, low: float, high: float) -> tuple[float, float]:
-    """Return mean and variance of a quantity whose weights were summed by class."""
-    total, first, second = 0.0, 0.0, 0.0
-    for k in range(N_CLASS):
-        off = k - 0.5 * (N_CLASS - 1)
-        total += sums_of[k]
-        first += sums_of[k] * off
-        second += sums_of[k] * off * off
-    mean, step = first / total, (high - low) / N_CLASS
-    return 0.5 * (low + high) + step * mean, step**2 * max(second / total - mean**2, 0.0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def class_quantiles(
-    sums_of: Floats, low: float, high: float, probabilities: Floats, result: Floats
-) -> None:
-    """Fill quantiles of a quantity whose weights were summed by class.
-
-    Weight is even inside a class, so a quantile is right to (high - low) / `N_CLASS`, and its
-    probability to the share of that class. Probabilities increase.
-    """
-    total, step = sums_of.sum(), (high - low) / N_CLASS
-    below, k = 0.0, 0
-    for i in range(probabilities.size):
-        target = probabilities[i] * total
-        while k < N_CLASS - 1 and below + sums_of[k] < target:
-            below += sums_of[k]
-            k += 1
-        share = (target - below) / sums_of[k] if sums_of[k] > 0 else 0.0
-        result[i] = low + step * (k + min(max(share, 0.0), 1.0))
+def _sum(weight: Singles) -> np.float32:
+    """Return the sum of some weights."""
+    total = np.float32(0)
+    for j in range(weight.size):
+        total += weight[j]
+    return total

@@ -27,6 +27,9 @@ _NEVER_EMPTY = 1e-6
 """Share that a component keeps even where no sample is its own [1]."""
 
 
+_BLOCK = 64
+"""Points worked on side by side."""
+
 _N_BEFORE = 2
 """Samples that the first covariance of a component counts for [1]."""
 
@@ -267,13 +270,69 @@ def _ln_t(points: Floats, share: Floats, mean: Floats, root: Floats, dof: float)
     power = 0.5 * (dof + n_dim)
     constant = math.lgamma(power) - math.lgamma(0.5 * dof) - 0.5 * n_dim * math.log(dof * math.pi)
     ln_norm = constant + _ln_norms(share, root)
-    inverse, each, out = _inverses(root), np.empty(n_component), np.empty(n)
+    inverse, out = _inverses(root), np.empty(n)
     top = np.max(ln_norm)
     norm = np.exp(ln_norm - top)
-    for p in range(n):
-        _t_terms(points[p], mean, inverse, norm, dof, each)
-        out[p] = top + math.log(np.sum(each))
+    at, square, total = np.empty((n_dim, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
+    for first in range(0, n, _BLOCK):
+        size = min(_BLOCK, n - first)
+        _transpose(points[first : first + size], at)
+        total[:] = 0.0
+        for k in range(n_component):
+            _squares(at, mean[k], inverse[k], square)
+            _add_t(square, norm[k], dof, n_dim, total)
+        for p in range(size):
+            out[first + p] = top + math.log(total[p])
     return out
+
+
+@njit(cache=True, error_model="numpy")
+def _transpose(points: Floats, at: Floats) -> None:
+    """Put points (n, n_dim) into the columns of ``at``; in those left over, the first."""
+    for i in range(at.shape[0]):
+        for p in range(at.shape[1]):
+            at[i, p] = points[p if p < points.shape[0] else 0, i]
+
+
+@njit(cache=True, error_model="numpy")
+def _squares(at: Floats, mean: Floats, inverse: Floats, square: Floats) -> None:
+    """Put squared Mahalanobis distances of the columns of ``at`` into ``square``."""
+    n_dim = at.shape[0]
+    square[:] = 0.0
+    apart = np.empty(_BLOCK)
+    for i in range(n_dim):
+        apart[:] = 0.0
+        for j in range(i + 1):
+            factor, centre, row = inverse[i, j], mean[j], at[j]
+            for p in range(_BLOCK):
+                apart[p] += factor * (row[p] - centre)
+        for p in range(_BLOCK):
+            square[p] += apart[p] * apart[p]
+
+
+@njit(cache=True, error_model="numpy")
+def _add_t(square: Floats, norm: float, dof: float, n_dim: int, total: Floats) -> None:
+    """Add the density of a t component, but for a constant, at squared distances."""
+    twice = dof + n_dim
+    whole = int(twice)
+    if whole != twice:
+        for p in range(_BLOCK):
+            total[p] += norm * (1.0 + square[p] / dof) ** (-0.5 * twice)
+        return
+    # a root of a whole power costs a quarter of logarithm and exponential
+    per_dof, power, base = 1.0 / dof, np.ones(_BLOCK), np.empty(_BLOCK)
+    for p in range(_BLOCK):
+        base[p] = 1.0 + square[p] * per_dof
+    while whole > 0:
+        if whole & 1:
+            for p in range(_BLOCK):
+                power[p] *= base[p]
+        whole >>= 1
+        if whole > 0:
+            for p in range(_BLOCK):
+                base[p] *= base[p]
+    for p in range(_BLOCK):
+        total[p] += norm / math.sqrt(power[p])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -287,28 +346,45 @@ def _moments(
     n_sample, n_dim = samples.shape
     n_component = share.size
     ln_norm = _ln_norms(share, root)
-    inverse, each = _inverses(root), np.empty(n_component)
+    inverse = _inverses(root)
+    at, each = np.empty((n_dim, _BLOCK)), np.empty((n_component, _BLOCK))
     total = np.full(n_component, _NEVER_EMPTY)
     first = np.zeros((n_component, n_dim))
     second = np.zeros((n_component, n_dim, n_dim))
-    for p in range(n_sample):
+    for start in range(0, n_sample, _BLOCK):
+        size = min(_BLOCK, n_sample - start)
+        _transpose(samples[start : start + size], at)
         for k in range(n_component):
-            each[k] = ln_norm[k] - 0.5 * _square(samples[p], mean[k], inverse[k])
-        top = np.max(each)
+            _squares(at, mean[k], inverse[k], each[k])
+        for p in range(size):
+            _memberships(each, ln_norm, p)
         for k in range(n_component):
-            each[k] = math.exp(each[k] - top) if each[k] > top + _LN_NONE else 0.0
-        norm = np.sum(each)
-        for k in range(n_component):
-            weight = each[k] / norm
-            if weight == 0.0:
-                continue
-            total[k] += weight
-            for i in range(n_dim):
-                step = samples[p, i] - mean[k, i]
-                first[k, i] += weight * step
-                for j in range(i + 1):
-                    second[k, i, j] += weight * step * (samples[p, j] - mean[k, j])
+            for p in range(size):
+                weight = each[k, p]
+                if weight == 0.0:
+                    continue
+                total[k] += weight
+                for i in range(n_dim):
+                    part = weight * (at[i, p] - mean[k, i])
+                    first[k, i] += part
+                    for j in range(i + 1):
+                        second[k, i, j] += part * (at[j, p] - mean[k, j])
     return total, first, second
+
+
+@njit(cache=True, error_model="numpy")
+def _memberships(each: Floats, ln_norm: Floats, p: int) -> None:
+    """Turn squared distances of a point into the probabilities that it is of each component."""
+    top = -math.inf
+    for k in range(ln_norm.size):
+        each[k, p] = ln_norm[k] - 0.5 * each[k, p]
+        top = max(top, each[k, p])
+    norm = 0.0
+    for k in range(ln_norm.size):
+        each[k, p] = math.exp(each[k, p] - top) if each[k, p] > top + _LN_NONE else 0.0
+        norm += each[k, p]
+    for k in range(ln_norm.size):
+        each[k, p] /= norm
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

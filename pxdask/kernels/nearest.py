@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.fastmath import exp_single
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ WIDE = 64
 """Costs of which the least is kept in one pass over a block."""
 
 _LARGEST = np.float32(3e38)
+
+_N_STEP = 128
+"""Steps of one in cost by which weights are summed; what is further is in the last."""
 
 _FAST = {"contract", "reassoc", "nsz"}
 """Freedom to fuse and to reorder sums; NaN and infinity keep their meaning."""
@@ -150,4 +155,41 @@ def keep_near(
     for k in range(n):
         models[kept], costs[kept] = models[k], costs[k]
         kept += np.int64(costs[k] <= limit)
+    return kept
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def drop_tail(
+    models: NDArray[np.int32],
+    costs: Singles,
+    n: np.int64,
+    best: np.float32,
+    share: float,
+    sure: float,
+) -> int:
+    """Drop the models of least weight that together have no more than a share of all weight.
+
+    A model's weight is ``exp(-cost / 2)``. Only models of costs below ``sure`` count towards
+    all weight, and models whose cost is not known stay.
+
+    Returns
+    -------
+    n : int
+        Models that are left.
+    """
+    in_step, total = np.zeros(_N_STEP), 0.0
+    for k in range(n):
+        behind = max(costs[k] - best, np.float32(0))
+        weight = np.float64(exp_single(np.float32(-0.5) * behind))
+        in_step[min(int(behind), _N_STEP - 1)] += weight
+        total += weight if -_LARGEST < costs[k] < sure else 0.0
+    last, tail = _N_STEP, 0.0
+    while last > 1 and tail + in_step[last - 1] <= share * total:
+        last -= 1
+        tail += in_step[last]
+    kept = 0
+    for k in range(n):
+        behind = max(costs[k] - best, np.float32(0))
+        models[kept], costs[kept] = models[k], costs[k]
+        kept += 1 if min(int(behind), _N_STEP - 1) < last else 0
     return kept

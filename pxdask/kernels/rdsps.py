@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from pxdask.kernels.nearest import WIDE, Found, add_near, keep_near, least_cost, make_found
+from pxdask.kernels.nearest import (
+    WIDE,
+    Found,
+    add_near,
+    drop_tail,
+    keep_near,
+    least_cost,
+    make_found,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,6 +79,17 @@ class Search(NamedTuple):
     norm: Floats
     unit: Floats
 
+    def of(self, chosen: NDArray[np.intp]) -> Search:
+        """Return some of the SEDs."""
+        return Search(
+            self.data[chosen],
+            self.inverse[chosen],
+            self.band[chosen],
+            self.n_slot[chosen],
+            self.norm[chosen],
+            self.unit[chosen],
+        )
+
 
 def make_search(flux: Floats, error: Floats, *, unit_flux: float) -> Search:
     """Return SEDs made ready for `search`.
@@ -110,6 +129,7 @@ def search(
     dof: float,
     reach: Floats | None = None,
     most: NDArray[np.int64] | None = None,
+    neglected: Floats | None = None,
     out: Found | None = None,
 ) -> Found:
     """Return how far models are from each SED.
@@ -127,6 +147,9 @@ def search(
         infinity, all models.
     most : (n_sed,), optional
         How many models to list; where more are within reach, they are not listed. Default: all.
+    neglected : (n_sed,), optional
+        Share of the weight, which is ``exp(-cost / 2)``, that models of least weight may have
+        together and not be listed, `rounding_bound` allowed for [1]. Default: none.
     out : Found, optional
         Memory to fill and to return.
 
@@ -144,7 +167,30 @@ def search(
     listed = np.full(n_sed, models.shape[1]) if most is None else most
     form = np.float32(dof), math.isinf(dof)
     _search(models, seds, form, near.astype(np.float32), listed, found)
+    if neglected is not None:
+        bound = rounding_bound(seds.norm, n_used=seds.n_slot, dof=dof)
+        # a cost is wrong by the bound, hence a share of weights by e^bound; a model that is less
+        # far than no model at all has a positive amplitude
+        sure = _cost_of_nothing(seds, dof) - bound
+        _drop_tails(found, listed, neglected * np.exp(-bound), sure)
     return found
+
+
+def _cost_of_nothing(seds: Search, dof: float) -> Floats:
+    """Return the cost of a model without flux, (n_sed,)."""
+    if math.isinf(dof):
+        return seds.norm
+    return np.asarray((dof + 1) * np.log1p(seds.data.astype(np.float64) ** 2 / dof).sum(axis=1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drop_tails(found: Found, most: NDArray[np.int64], share: Floats, sure: Floats) -> None:
+    """Drop listed models that hold less than a share of the weight."""
+    for i in range(share.size):
+        if share[i] > 0 and found.n_near[i] <= most[i]:
+            found.n_near[i] = drop_tail(
+                found.model[i], found.cost[i], found.n_near[i], found.best[i], share[i], sure[i]
+            )
 
 
 def rounding_bound(norm: Floats, *, n_used: int | NDArray[np.intp], dof: float) -> Floats:

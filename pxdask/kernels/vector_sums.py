@@ -11,21 +11,21 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-N_TOGETHER = 8
-"""Numbers that are added together: a vector register of double precision."""
+N_TOGETHER = 16
+"""Numbers that are added together: a wide vector register of single precision."""
 
-_SINGLE, _DOUBLE = (ir.VectorType(kind, N_TOGETHER) for kind in (ir.FloatType(), ir.DoubleType()))
+_SINGLE = ir.VectorType(ir.FloatType(), N_TOGETHER)
 
 
 @intrinsic
 def _add_row(
     context: object, sums: types.Type, row: types.Type, terms: types.Type, at: types.Type
 ) -> tuple[object, Callable[..., Any]]:
-    """Add ``terms[at]`` to ``sums[row]``, as numbers of double precision.
+    """Add ``terms[at]`` to ``sums[row]``.
 
     Parameters
     ----------
-    sums : (n_row, `N_TOGETHER`) float64
+    sums : (n_row, `N_TOGETHER`) float32
         C-contiguous.
     row : int64
         Not checked against the ends of ``sums``.
@@ -39,20 +39,19 @@ def _add_row(
     An intrinsic of numba: called from compiled functions, with LLVM's types of the arguments.
     """
     del context
-    for array, kind in ((sums, types.float64), (terms, types.float32)):
-        if array != types.Array(kind, 2, "C"):
-            raise TypeError(f"add_row takes C-contiguous arrays of {kind}, found {array}")
+    for array in (sums, terms):
+        if array != types.Array(types.float32, 2, "C"):
+            raise TypeError(f"add_row takes C-contiguous arrays of float32, found {array}")
 
     def generate(target: Any, builder: Any, signature: Any, given: Any) -> object:  # noqa: ANN401  numba's own types are not annotated
-        def place(k: int, vector: ir.VectorType) -> object:
+        def place(k: int) -> object:
             array = target.make_array(signature.args[k])(target, builder, given[k])
             first = builder.mul(given[k + 1], ir.Constant(ir.IntType(64), N_TOGETHER))
-            return builder.bitcast(builder.gep(array.data, [first]), vector.as_pointer())
+            return builder.bitcast(builder.gep(array.data, [first]), _SINGLE.as_pointer())
 
-        of_sums = place(0, _DOUBLE)
-        added = builder.fpext(builder.load(place(2, _SINGLE), align=4), _DOUBLE)
-        total = builder.fadd(builder.load(of_sums, align=8), added)
-        builder.store(total, of_sums, align=8)
+        of_sums, of_terms = place(0), place(2)
+        before, added = builder.load(of_sums, align=4), builder.load(of_terms, align=4)
+        builder.store(builder.fadd(before, added), of_sums, align=4)
         return target.get_dummy_value()
 
     return types.none(sums, row, terms, at), generate

@@ -31,10 +31,10 @@ from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import Manifest, Record, record_table
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.products import store_products
-from pxdask.survey.progress import ProgressBars, SilentWatcher
 from pxdask.survey.sed_blocks import Block, block_key, plan_blocks
 from pxdask.survey.sed_fit import with_shared_redshifts
 from pxdask.survey.sed_work import CatalogContext, block_path, run_block
+from pxdask.survey.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,14 +195,20 @@ def fit_catalog(
     manifest = Manifest(root / MANIFEST)
     with ExitStack() as stack:
         stack.callback(manifest.close)
-        if serial:
-            executor: Executor = SerialExecutor()
-        else:
-            executor = DaskExecutor(
-                client or stack.enter_context(connect("local", workers=workers))
+        if not serial:
+            client = client or stack.enter_context(connect("local", workers=workers))
+        executor = SerialExecutor() if serial or client is None else DaskExecutor(client)
+        watcher = stack.enter_context(
+            watched(
+                None if serial else client,
+                name=root.name,
+                place=root,
+                total=len(blocks),
+                stages=("fit",),
+                end_stage="fit",
+                shown=progress,
             )
-        bars = ProgressBars(stages=("fit",))
-        watcher = stack.enter_context(bars) if progress else SilentWatcher()
+        )
         watcher.expect("fit", len(blocks))
         driver = _Driver(context, executor, manifest, watcher, retry_failed=retry_failed)
         driver.drive(seds, zip(blocks, keys, strict=True))

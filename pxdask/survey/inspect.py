@@ -43,8 +43,8 @@ class GalaxyInputs:
 
     ``bands`` have their templates filled in, and what their surveys give; ``checksums`` hold,
     for each band, one digest of each of its files; ``stars`` are ra, dec [deg] and radius
-    [arcsec] of what is masked; ``bin_map`` is the file of given bins, with its digest; ``ifs``
-    the integral-field cube.
+    [arcsec] of what is masked, from ``stars_path``; ``bin_map`` is the file of given bins, with
+    its digest; ``ifs`` the integral-field cube.
     """
 
     galaxy: Mapping[str, object]
@@ -55,6 +55,7 @@ class GalaxyInputs:
     stars: tuple[tuple[float, float, float], ...] = ()
     bin_map: BinMapFile | None = None
     ifs: IfsFile | None = None
+    stars_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +99,25 @@ def _with_kernel(band: BandConfig, target: BandConfig | None) -> BandConfig:
     return band.model_copy(update={"psf": psf.model_copy(update={"kernel": str(path)})})
 
 
+def band_roles(band: BandConfig) -> dict[str, Path]:
+    """Return the files that a resolved band is made from, by what they are for.
+
+    A file with two uses goes by the first.
+    """
+    paths = {
+        "image": band.image,
+        "uncertainty": band.uncertainty.path if band.uncertainty is not None else None,
+        "exposure": band.exposure,
+        "psf": band.needed_psf.image,
+        "kernel": band.needed_psf.kernel,
+    }
+    first = {path: role for role, path in reversed(paths.items()) if path}
+    return {role: Path(path) for role, path in paths.items() if path and first[path] == role}
+
+
 def band_files(band: BandConfig) -> tuple[Path, ...]:
     """Return the files that a resolved band is made from."""
-    paths = [
-        band.image,
-        band.uncertainty.path if band.uncertainty is not None else None,
-        band.exposure,
-        band.needed_psf.image or band.needed_psf.kernel,
-    ]
-    return tuple(Path(path) for path in dict.fromkeys(path for path in paths if path))
+    return tuple(band_roles(band).values())
 
 
 def open_headers(
@@ -174,9 +185,14 @@ def star_list(
     DataError
         If the table cannot be read.
     """
-    if config.images.region.stars is None:
-        return ()
-    return read_stars(Path(root) / fill_template(config.images.region.stars, galaxy, root=root))
+    path = stars_file(galaxy, config, root=root)
+    return () if path is None else read_stars(path)
+
+
+def stars_file(galaxy: Mapping[str, object], config: SurveyConfig, *, root: str) -> Path | None:
+    """Return the table of stars to be masked for a galaxy; None where none are; see `star_list`."""
+    template = config.images.region.stars
+    return None if template is None else Path(root) / fill_template(template, galaxy, root=root)
 
 
 def open_ifs(galaxy: Mapping[str, object], config: SurveyConfig, *, root: str) -> IfsHeader | None:
@@ -279,7 +295,8 @@ def inspect_galaxy(
         )
     checksums = {band.name: tuple(_checksum(path) for path in band_files(band)) for band in bands}
     ifs = None if cube is None else IfsFile(cube, _checksum(Path(cube.path)))
-    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars, given, ifs)
+    table = stars_file(galaxy, config, root=root)
+    return GalaxyInputs(galaxy, bands, headers, grid, checksums, stars, given, ifs, table)
 
 
 def _resolved(band: BandConfig, galaxy: Mapping[str, object], root: str) -> BandConfig:

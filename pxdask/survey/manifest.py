@@ -8,28 +8,40 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from astropy.table import Table
 
+from pxdask.core.files import growing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import TextIO
 
-Outcome = Literal["done", "existed", "failed", "blocked"]
+    from pxdask.core.files import Lines
 
-UNITS = {"seconds": "s", "peak_mb": "MB"}
+Outcome = Literal["done", "existed", "failed", "blocked", "removed"]
+
+MANIFEST = "manifest"
+"""Folder of the manifest in that of a run."""
+
+UNITS = {"seconds": "s", "cpu_s": "s", "ended": "s", "peak_mb": "MB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """What became of one task.
 
-    ``permanent`` tells a failure that would repeat from one that may pass (a lost worker, a
-    full disk). ``n_bin`` is the number of bins that the bins stage made.
+    The outcome ``removed`` tells that the file is gone since. ``permanent`` tells a failure that
+    would repeat from one that may pass (a lost worker, a full disk). ``n_bin`` is the number of
+    bins that the bins stage made. ``checksum`` is that of the file (`pxdask.io.stores.checksum`),
+    of several one after another with spaces between; empty for what existed. ``seconds`` is wall
+    time, ``cpu_s`` CPU time of the thread that worked [s]; ``ended`` the Unix time [s] of the
+    end, 0 where it is not known. ``config`` is the key of the run's whole settings at that time:
+    those of today, or a file of the run's folder ``history``.
     """
 
     id: str
@@ -43,6 +55,10 @@ class Record:
     error: str = ""
     permanent: bool = False
     n_bin: int = -1
+    checksum: str = ""
+    cpu_s: float = 0.0
+    ended: float = 0.0
+    config: str = ""
 
     @property
     def ok(self) -> bool:
@@ -57,6 +73,9 @@ class Record:
 
 _NAMES = tuple(field.name for field in fields(Record))
 
+INDEXED = ("id", "stage", "part", "key", "outcome", "error", "permanent")
+"""What a run that goes on needs to know of a row."""
+
 
 class Manifest:
     """The manifest of one run.
@@ -69,14 +88,13 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._file: TextIO | None = None
+        self._file: Lines | None = None
 
     def append(self, record: Record) -> None:
         """Write one row through to the operating system."""
         if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
-            self._file = (self.folder / name).open("x", encoding="utf-8")
+            self._file = growing(self.folder / name)
         self._file.write(json.dumps(asdict(record)) + "\n")
         self._file.flush()
 
@@ -97,13 +115,59 @@ class Manifest:
                         continue
                     yield Record(**{name: values[name] for name in _NAMES if name in values})
 
+    def index(self) -> ManifestIndex:
+        """Return what the rows so far tell of each galaxy, held on disk."""
+        return ManifestIndex(self.records())
+
     def latest(self) -> dict[tuple[str, str, str], Record]:
         """Return the newest row of each task; a blocked task keeps what it had."""
-        found: dict[tuple[str, str, str], Record] = {}
-        for record in self.records():
-            if record.outcome != "blocked" or record.task not in found:
-                found[record.task] = record
-        return found
+        return _newest(self.records())
+
+
+class ManifestIndex:
+    """The newest row of each task of a galaxy, looked up when it is asked for.
+
+    Rows are in a temporary database (in TMPDIR, removed by the system when the process ends), so
+    memory does not grow with their number: a million galaxies take about a gigabyte of disk.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Rows, oldest first; only `INDEXED` is kept of each.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        names = ", ".join(INDEXED)
+        self._select = f"SELECT {names} FROM rows WHERE id = ? ORDER BY rowid"  # noqa: S608  constants
+        self._rows = sqlite3.connect("", isolation_level=None)
+        self._rows.execute(f"CREATE TABLE rows ({names})")
+        self._rows.execute("BEGIN")
+        values = ([getattr(record, name) for name in INDEXED] for record in records)
+        marks = ", ".join("?" * len(INDEXED))
+        cursor = self._rows.executemany(f"INSERT INTO rows VALUES ({marks})", values)  # noqa: S608  constants
+        self.n_row = max(0, cursor.rowcount)
+        self._rows.execute("CREATE INDEX by_id ON rows (id)")
+        self._rows.execute("COMMIT")
+
+    def of(self, galaxy_id: str) -> dict[tuple[str, str, str], Record]:
+        """Return the newest row of each task of a galaxy; see `Manifest.latest`."""
+        if not self.n_row:
+            return {}
+        found = self._rows.execute(self._select, [galaxy_id])
+        return _newest(Record(**dict(zip(INDEXED, values, strict=True))) for values in found)
+
+    def close(self) -> None:
+        """Forget all rows."""
+        self._rows.close()
+
+
+def _newest(records: Iterable[Record]) -> dict[tuple[str, str, str], Record]:
+    """Return the newest row of each task; a blocked task keeps what it had."""
+    found: dict[tuple[str, str, str], Record] = {}
+    for record in records:
+        if record.outcome != "blocked" or record.task not in found:
+            found[record.task] = record
+    return found
 
 
 def record_table(records: list[Record]) -> Table:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pxdask.binning import BinStage
 from pxdask.core.bands import BackgroundConfig, ExtinctionConfig
 from pxdask.core.errors import ConfigError
-from pxdask.core.provenance import content_key
 from pxdask.fitting import FitStage, MapStage
 from pxdask.ifs import IfsStage, LinesStage, SpectraStage
 from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
@@ -19,8 +18,11 @@ from pxdask.images.extinction import map_ebv
 from pxdask.io.catalog import sky_position
 from pxdask.io.fits import image_shape, read_kernel, read_section
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
-from pxdask.survey.plan import Keys, stage_key
+from pxdask.survey.inspect import band_roles
+from pxdask.survey.plan import Keys
 from pxdask.survey.products import load_curves, model_library
+from pxdask.survey.recipes import Recipe, outputs_read, plain_row
+from pxdask.survey.stages import READS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +38,10 @@ SKY_BOXES = 2
 
 PRODUCTS_VERSION = 1
 """Raised whenever the same maps give different FITS or PNG files."""
+
+
+NO_KEYS = Keys({}, "", "", "", "", "", "", "", "")
+"""Keys of nothing that is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +152,90 @@ class Pipeline:
 
     def keys(self) -> Keys:
         """Return the content keys of all outputs of the galaxy."""
-        galaxy, checksums = self.inputs.galaxy, self.inputs.checksums
-        image = {
-            band.name: stage_key(self.image_stage(band.name), galaxy, *checksums[band.name])
-            for band in self.inputs.bands
+        keys = NO_KEYS
+        image = {name: self.recipe("image", name).key for name in self.inputs.checksums}
+        keys = replace(keys, image=image)
+        for stage in self.stages():
+            found: dict[str, Any] = {stage: self.recipe(stage, keys=keys).key}
+            keys = replace(keys, **found)
+        return keys
+
+    def stages(self) -> tuple[str, ...]:
+        """Return the galaxy's stages after the images, in the order in which data flow."""
+        spectral = ("ifs", "spectra") if self._has_ifs else ()
+        lines = ("lines",) if self.has_lines else ()
+        return ("cube", *spectral, "bins", "fit", *lines, "maps", "products")
+
+    def recipe(self, stage: str, band: str = "", *, keys: Keys = NO_KEYS) -> Recipe:
+        """Return all that decides an output.
+
+        Parameters
+        ----------
+        stage : str
+            Stage.
+        band : str
+            Band, for the image stage.
+        keys : Keys
+            Keys of the outputs that the stage reads; others are not looked at.
+        """
+        row = plain_row(self.inputs.galaxy)
+        outputs = outputs_read(READS[stage], keys)
+        files = self._files(stage, band)
+        if stage == "products":
+            name = {"name": self.config.name}
+            return Recipe(stage, PRODUCTS_VERSION, name, row, outputs, files)
+        if stage == "image":
+            made: Stage = self.image_stage(band)
+        elif stage == "ifs":
+            made = self.ifs_stage()
+        elif stage == "bins":  # without opening the map of bins: its digest is among the files
+            made = BinStage(self.config.binning)
+        else:
+            made = self.stage(stage)
+        settings = {**made.settings(), **self._reading(stage)}
+        return Recipe(stage, made.version, settings, row, outputs, files)
+
+    def checksums(self, stage: str, band: str = "") -> dict[str, str]:
+        """Return the digests of all files of the galaxy that an output comes from.
+
+        They go by stage or band and by what the file is for.
+        """
+        stages, todo = set(), [stage]
+        while todo:
+            stages.add(todo[-1])
+            todo += [name for name in READS[todo.pop()] if name not in stages]
+        sources = [("image", name) for name in ([band] if band else self.inputs.checksums)]
+        sources = sources if "image" in stages else []
+        sources += [(name, "") for name in ("ifs", "bins") if name in stages]
+        return {
+            f"{name or source} {role}": digest
+            for source, name in sources
+            for role, digest in self._files(source, name).items()
         }
-        cube = stage_key(self.stage("cube"), galaxy, *image.values())
-        ifs, spectra = self._spectral_keys(cube)
-        given = (self.inputs.bin_map.checksum,) if self.inputs.bin_map is not None else ()
-        read = (spectra,) if spectra else ()
-        bins = stage_key(BinStage(self.config.binning), galaxy, cube, *given, *read)
-        fit = stage_key(self.stage("fit"), galaxy, bins)
-        lines = stage_key(self.stage("lines"), galaxy, bins, fit) if self.has_lines else ""
-        maps = stage_key(self.stage("maps"), galaxy, cube, bins, fit)
-        products = content_key(["products", PRODUCTS_VERSION, self.config.name, maps])
-        return Keys(image, cube, ifs, spectra, bins, fit, lines, maps, products)
+
+    def _files(self, stage: str, band: str) -> dict[str, str]:
+        """Return the digest of each input file that a stage reads, by what it is for."""
+        inputs = self.inputs
+        if stage == "image":
+            roles = band_roles(self.band(band))
+            return dict(zip(roles, inputs.checksums[band], strict=True))
+        if stage == "ifs" and inputs.ifs is not None:
+            return {"ifs": inputs.ifs.checksum}
+        if stage == "bins" and inputs.bin_map is not None:
+            return {"map": inputs.bin_map.checksum}
+        return {}
+
+    def _reading(self, stage: str) -> dict[str, object]:
+        """Return the settings that decide how a cube is read, which its stage does not know."""
+        if stage != "ifs" or self.config.ifs is None:
+            return {}
+        left_out = {"path", "chunk", "match"}
+        return {"reading": self.config.ifs.model_dump(mode="json", exclude=left_out)}
+
+    @property
+    def _has_ifs(self) -> bool:
+        """Whether the galaxy has an integral-field cube."""
+        return self.config.ifs is not None and self.inputs.ifs is not None
 
     def ifs_stage(self, keep: tuple[int, int] | None = None) -> IfsStage:
         """Return the stage that brings slices of the integral-field cube to the grid.
@@ -187,16 +262,6 @@ class Pipeline:
             scale=dust.scale,
             keep=keep,
         )
-
-    def _spectral_keys(self, cube: str) -> tuple[str, str]:
-        """Return the keys of the slices, whatever their chunks, and of the matched spectra."""
-        config, found = self.config.ifs, self.inputs.ifs
-        if config is None or found is None:
-            return "", ""
-        galaxy = self.inputs.galaxy
-        reading = config.model_dump(mode="json", exclude={"path", "chunk", "match"})
-        ifs = stage_key(self.ifs_stage(), galaxy, found.checksum, content_key(reading))
-        return ifs, stage_key(self.stage("spectra"), galaxy, cube, ifs)
 
     def _given_bins(self) -> NDArray[Any] | None:
         """Return the map of bins that the user gives; None where bins are made.

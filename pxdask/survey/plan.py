@@ -1,27 +1,27 @@
 """The whole work on a galaxy as plain values, before anything is computed.
 
-Keys are content hashes: of stage, version, settings, catalogue row, input files and input
-keys. All but the number of fit blocks is known before the first pixel is read, and the key
+Keys are content hashes of recipes: stage, version, settings, catalogue row, input files and
+input keys. All but the number of fit blocks is known before the first pixel is read, and the key
 of a fit does not depend on it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pxdask.core.provenance import content_key
+from pxdask.core.names import file_name
 from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pxdask.survey.stages import Stage
-
 SUFFIX = ".zarr.zip"
+
+SEALS = "seals"
+"""The folder of a run that holds what `seal_path` names."""
 
 PRODUCT_FILES = {"maps": ".fits", "summary": ".png"}
 """Files of the products stage: their names and endings."""
@@ -57,26 +57,28 @@ class Keys:
 
 
 def galaxy_folder(root: Path, galaxy_id: str) -> Path:
-    """Return a galaxy's folder; 256 shards keep directories small."""
+    """Return a galaxy's folder; 256 shards keep directories small.
+
+    Raises
+    ------
+    ConfigError
+        If the identifier cannot be a folder's name; see `pxdask.core.names`.
+    """
     shard = hashlib.blake2b(galaxy_id.encode(), digest_size=1).hexdigest()
-    return root / "galaxies" / shard / galaxy_id
+    return root / "galaxies" / shard / file_name(galaxy_id)
+
+
+def seal_path(root: Path, galaxy_id: str) -> Path:
+    """Return the file that tells that a galaxy is finished; see `pxdask.survey.seals`."""
+    folder = galaxy_folder(root / SEALS, galaxy_id)
+    return folder.with_name(f"{folder.name}.json")
 
 
 def output_path(
     root: Path, galaxy_id: str, stage: str, part: str, key: str, suffix: str = SUFFIX
 ) -> Path:
-    """Return the file that holds one output."""
-    name = "-".join(word for word in (stage, part, key) if word)
-    return galaxy_folder(root, galaxy_id) / f"{name}{suffix}"
-
-
-def stage_key(stage: Stage, galaxy: Mapping[str, object], *inputs: str) -> str:
-    """Return a key equal exactly when stage, version, settings, galaxy and inputs are."""
-    row = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in galaxy.items()
-    }
-    return content_key([stage.name, stage.version, stage.settings(), row, list(inputs)])
+    """Return the file that holds one output; no word can lead out of the galaxy's folder."""
+    return galaxy_folder(root, galaxy_id) / f"{file_name(stage, part, key)}{suffix}"
 
 
 def block_tasks(galaxy_id: str, key: str, *, n_bin: int, block_size: int) -> list[Task]:

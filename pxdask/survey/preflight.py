@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pxdask.core.errors import PxdaskError
+from pxdask.core.remote import far
 from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
 from pxdask.images.surveys import Pixels
@@ -101,6 +102,7 @@ def preflight(
     root: str,
     store: Path,
     tick: Callable[[], None] = lambda: None,
+    at_most: int | None = None,
 ) -> Preflight:
     """Open the headers of all files and check filters, PSFs, units, positions and disk space.
 
@@ -116,13 +118,17 @@ def preflight(
         Where the run will write; its disk is checked.
     tick : callable
         Called after each galaxy.
+    at_most : int, optional
+        Galaxies to look at, evenly spread over a catalogue that has more; default: all. The space
+        that the run will take is that of these, scaled up.
 
     Returns
     -------
     preflight : Preflight
         All problems at once. A problem of one galaxy does not keep the others from running.
     """
-    galaxies = list(rows(catalog))
+    every = 1 if at_most is None else -(-len(catalog) // at_most)
+    galaxies = list(rows(catalog[::every]))
     check = partial(_check_galaxy, config=config, root=root)
     problems: list[Problem] = []
     used: dict[str, list[str]] = {}
@@ -140,8 +146,11 @@ def preflight(
     for name, reason in known_filters(used).items():
         everywhere = len(used[name]) == len(galaxies)
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
+    needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
     notes = [f"{len(paths)} files, such as {paths[0]}: {note}" for note, paths in odd.items()]
+    if every > 1:
+        notes.append(f"{len(galaxies)} of {len(catalog)} galaxies were checked")
     return Preflight(tuple(problems), tuple(notes), needed)
 
 
@@ -250,7 +259,12 @@ def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list
 
 
 def _space_problems(store: Path, needed: int) -> list[Problem]:
-    """Return a problem if the disk has not the space that the run needs [byte]."""
+    """Return a problem if the disk has not the space that the run needs [byte].
+
+    Object stores have no end that could be asked for.
+    """
+    if far(store):
+        return []
     folder = store
     while not folder.exists():
         folder = folder.parent

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
+import shutil
+import tempfile
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,23 +14,28 @@ import numpy as np
 
 from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError
+from pxdask.core.files import write_with
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import SSP
 from pxdask.io.bagpipes import bc03_product
+from pxdask.io.catalog import rows
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset, load_filters
-from pxdask.io.stores import checksum, is_published, publish, read
+from pxdask.io.stores import is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
 from pxdask.sps.library import ModelLibrary
 from pxdask.sps.model_grid import at_redshift, make_model_grid
 from pxdask.sps.model_set import check_models
+from pxdask.survey.inspect import resolved_bands
 from pxdask.survey.stored_models import check_library, library_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
+    from astropy.table import Table
 
     from pxdask.core.bandpass import Filter
+    from pxdask.core.config import SurveyConfig
 
 N_CACHED_MODEL_SETS = 2
 """Model sets a worker keeps: its galaxy's and the next one's."""
@@ -113,6 +119,23 @@ def known_filters(names: Iterable[str]) -> dict[str, str]:
         except ConfigError as error:
             faults[name] = str(error)
     return faults
+
+
+def used_filters(galaxies: Table, config: SurveyConfig, *, root: str) -> set[str]:
+    """Return the filters in use that are known; a galaxy with another fails by itself.
+
+    Where no filter depends on the galaxy, one galaxy tells them all.
+    """
+    depends = any("{" in band.filter.replace("{data_root}", "") for band in config.bands)
+    names: set[str] = set()
+    for galaxy in rows(galaxies):
+        try:
+            names |= {band.filter for band in resolved_bands(galaxy, config, root=root)}
+        except ConfigError:
+            continue
+        if not depends:
+            break
+    return (names - set(known_filters(names))) or names
 
 
 @lru_cache(maxsize=1)
@@ -254,6 +277,9 @@ def _curves(products: Products, names: tuple[str, ...]) -> tuple[Filter, ...]:
 
 def _store(ds: xr.Dataset, folder: Path, name: str) -> Path:
     """Publish a dataset under a name that holds the checksum of its bytes."""
-    fresh = folder / f".{name}-{os.getpid()}.zarr.zip"
-    publish(ds, fresh)
-    return fresh.replace(folder / f"{name}-{checksum(fresh)[:16]}.zarr.zip")
+    with tempfile.TemporaryDirectory(prefix="pxdask-") as here:
+        fresh = Path(here) / f"{name}.zarr.zip"
+        path = folder / f"{name}-{publish(ds, fresh)[:16]}.zarr.zip"
+        if not is_published(path):
+            write_with(partial(shutil.copyfile, fresh), path)
+    return path

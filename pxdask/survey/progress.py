@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from pxdask.survey.manifest import Record
+    from pxdask.survey.run import Watcher
 
 LOG_EVERY_S = 10.0
 """Time between the lines written where bars cannot be drawn [s]."""
@@ -31,6 +32,29 @@ class SilentWatcher:
 
     def done(self, record: Record) -> None:
         """See one task end."""
+
+
+class Watchers:
+    """Tells several watchers.
+
+    Parameters
+    ----------
+    *watchers : Watcher
+        Who is told.
+    """
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def expect(self, stage: str, count: int) -> None:
+        """Expect ``count`` more tasks of a stage."""
+        for watcher in self._watchers:
+            watcher.expect(stage, count)
+
+    def done(self, record: Record) -> None:
+        """See one task end."""
+        for watcher in self._watchers:
+            watcher.done(record)
 
 
 class ProgressBars:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table, vstack
@@ -14,24 +13,31 @@ from astropy.table import QTable, Table, vstack
 from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
+from pxdask.core.remote import local_copy, location
 from pxdask.fitting.tables import add_results
 from pxdask.io.catalog import read_catalog, rows
 from pxdask.io.filters import load_filters
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.io.stores import read
-from pxdask.survey.manifest import Manifest, Record, record_table
+from pxdask.survey.manifest import MANIFEST, Manifest, Record, record_table
 from pxdask.survey.plan import PRODUCT_FILES, Task
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.sed_inputs import SPECTRAL
 from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import xarray as xr
+
+    from pxdask.survey.collect import Collected
+    from pxdask.survey.explain import Explanation
+    from pxdask.survey.verify import Verified
 
 CONFIG = "config.yaml"
 CATALOG = "catalog.parquet"
 RUN = "run.json"
-MANIFEST = "manifest"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Run:
     @property
     def catalog(self) -> Table:
         """The galaxies of the run."""
-        return read_catalog(self.store / CATALOG)
+        with local_copy(self.store / CATALOG) as file:
+            return read_catalog(file)
 
     @property
     def galaxies(self) -> list[str]:
@@ -69,6 +76,11 @@ class Run:
     def manifest(self) -> Table:
         """Return all manifest rows, oldest first."""
         return record_table(list(Manifest(self.store / MANIFEST).records()))
+
+    def tried(self, galaxy: str) -> list[Record]:
+        """Return all manifest rows of a galaxy, oldest first."""
+        every = Manifest(self.store / MANIFEST).records()
+        return [record for record in every if record.id == galaxy]
 
     def failures(self) -> Table:
         """Return one row for each task whose newest outcome is a failure, with its reason."""
@@ -117,6 +129,36 @@ class Run:
         """
         return read(self._task(galaxy, stage, part).path(self.store))
 
+    def verify(self) -> Verified:
+        """Return what the run's files are: every byte is read, and compared with its checksum."""
+        from pxdask.survey.verify import verify  # noqa: PLC0415  loads the whole pipeline
+
+        return verify(self.store, self.galaxies)
+
+    def collect(self, *, formats: Sequence[str] = ("fits", "ecsv", "parquet")) -> Collected:
+        """Write all galaxies and bins into one store and tables; see `pxdask.survey.collect`."""
+        from pxdask.survey.collect import collect  # noqa: PLC0415  loads what it needs
+
+        return collect(self, formats=formats)
+
+    def table(self) -> QTable:
+        """Return one row for each galaxy, with units, as of the last `collect`.
+
+        Raises
+        ------
+        ConfigError
+            If nothing was collected.
+        """
+        from pxdask.survey.collect import galaxy_table  # noqa: PLC0415  loads what it needs
+
+        return galaxy_table(self.store)
+
+    def usage(self, by: Literal["stage", "galaxy"] = "stage") -> Table:
+        """Return number and size of the run's files, by stage or by galaxy."""
+        from pxdask.survey.space import usage  # noqa: PLC0415  loads the whole pipeline
+
+        return usage(self, by)
+
     def maps(self, galaxy: str) -> xr.Dataset:
         """Return the maps of a galaxy; see `dataset`."""
         return self.dataset(galaxy, "maps")
@@ -138,6 +180,12 @@ class Run:
             name: Task(galaxy, name, "", task.key).path(self.store, suffix)
             for name, suffix in PRODUCT_FILES.items()
         }
+
+    def explain(self, galaxy: str, *, stage: str | None = None) -> Explanation:
+        """Return what made each file of a galaxy; see `pxdask.survey.explain.explain`."""
+        from pxdask.survey.explain import explain  # noqa: PLC0415  loads the whole pipeline
+
+        return explain(self, galaxy, stage=stage)
 
     def bin_table(self, galaxy: str) -> QTable:
         """Return one row for each bin of a galaxy: pixels and posterior quantiles, with units.
@@ -208,6 +256,8 @@ class Run:
         record = self.records().get((galaxy, stage, part))
         if record is None or not record.ok:
             why = f"it failed: {record.error}" if record else "it has not been made"
+            if record and record.outcome == "removed":
+                why = "it was removed, since nothing reached it from the settings"
             raise ConfigError(f"{self.store}: no {stage} {part} of galaxy {galaxy!r}: {why}")
         return Task(galaxy, stage, part, record.key)
 
@@ -220,8 +270,9 @@ def open_run(store: str | Path) -> Run:
     ConfigError
         If the folder holds no run.
     """
-    folder = Path(store).resolve()
+    folder = location(store)
     if not (folder / RUN).is_file():
         raise ConfigError(f"{folder} is not a run: it has no {RUN}")
     facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    return Run(folder, SurveyConfig.load(folder / CONFIG), facts["data_root"])
+    with local_copy(folder / CONFIG) as config:
+        return Run(folder, SurveyConfig.load(config), facts["data_root"])

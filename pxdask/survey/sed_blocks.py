@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,17 +85,22 @@ def block_key(
     digest.update("\x1f".join(str(name) for name in some["id"].values).encode())
     for name in _DECIDING:
         digest.update(np.ascontiguousarray(some[name].values).tobytes())
-    return content_key(
-        [
-            VERSION,
-            config.fit.model_dump(mode="json", exclude={"block_size", "max_memory"}),
-            config.models.model_dump(mode="json", exclude={"stored"}),
-            config.seed,
-            [(band.name, band.filter) for band in config.bands],
-            list(products),
-            digest.hexdigest(),
-        ]
-    )
+    return content_key([VERSION, deciding(config, products), digest.hexdigest()])
+
+
+def deciding(config: CatalogConfig, products: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings that posteriors depend on, as JSON values; parameters as of `block_key`.
+
+    Names of columns are not among them: what was in them is.
+    """
+    return {
+        "fit": config.fit.model_dump(mode="json", exclude={"block_size", "max_memory"}),
+        "models": config.models.model_dump(mode="json", exclude={"stored"}),
+        "seed": config.seed,
+        "bands": {band.name: band.filter for band in config.bands},
+        "band_order": [band.name for band in config.bands],
+        "products": list(products),
+    }
 
 
 def _groups(redshift: NDArray[np.float64], config: CatalogConfig) -> list[tuple[int, int]]:

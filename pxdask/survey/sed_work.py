@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pxdask.core.errors import PxdaskError, StoreError
-from pxdask.core.provenance import package_versions
+from pxdask.core.provenance import code_state, content_key, package_versions
 from pxdask.io.stores import is_published, publish
 from pxdask.survey.manifest import Record
 from pxdask.survey.products import Products, model_library
+from pxdask.survey.sed_blocks import VERSION, deciding
 from pxdask.survey.sed_fit import fit_rows, warn
 from pxdask.survey.threads import one_thread
-from pxdask.survey.work import attempt, measured
+from pxdask.survey.work import Start, attempt, measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def run_block(some: xr.Dataset, name: str, key: str, context: CatalogContext) ->
     records : list of Record
         That of the block, then one for each SED that cannot be fitted.
     """
-    start = time.perf_counter()
+    start = Start.now()
     record = Record(name, "fit", "", key, "done")
     reasons: dict[int, str] = {}
     try:
@@ -104,7 +104,20 @@ def _fit_block(some: xr.Dataset, key: str, context: CatalogContext) -> dict[int,
         fitted = found.joined(some.sizes["bin"])
         warn(some, fitted, found.reasons)
         publish(
-            fitted.assign_attrs(key=key, versions=package_versions()),
+            fitted.assign_attrs(_provenance(key, context)),
             block_path(context.folder, key),
         )
     return found.reasons
+
+
+def _provenance(key: str, context: CatalogContext) -> dict[str, Any]:
+    """Return what a block tells of its making; nothing of when or where."""
+    settings = deciding(context.config, context.products.key)
+    return {
+        "key": key,
+        "config_key": content_key(settings),
+        "seeds": {"seed": context.config.seed},
+        "versions": package_versions(),
+        "code": code_state(),
+        "recipe": {"version": VERSION, "settings": settings},
+    }

@@ -6,37 +6,38 @@ import json
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from pxdask.cluster import connect
 from pxdask.core.config import SurveyConfig, data_root
 from pxdask.core.errors import ConfigError, brief
 from pxdask.core.files import write_text, write_with
-from pxdask.core.provenance import canonical_json, package_versions
+from pxdask.core.provenance import canonical_json, differences, package_versions
+from pxdask.core.remote import location
 from pxdask.io.catalog import read_catalog, rows, write_catalog
+from pxdask.survey.context import HISTORY, save_products
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
-from pxdask.survey.inspect import resolved_bands
-from pxdask.survey.manifest import Manifest
+from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.plan import from_stage_on
 from pxdask.survey.preflight import preflight
-from pxdask.survey.products import known_filters, store_products
-from pxdask.survey.progress import ProgressBars, SilentWatcher
-from pxdask.survey.results import CATALOG, CONFIG, MANIFEST, RUN, Run, open_run
+from pxdask.survey.products import store_products, used_filters
+from pxdask.survey.results import CATALOG, CONFIG, RUN, Run, open_run
 from pxdask.survey.stages import STAGES
+from pxdask.survey.watching import reported, watched
 from pxdask.survey.work import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from astropy.table import Table
     from distributed import Client
 
-    from pxdask.survey.executors import Executor
-
 logger = logging.getLogger(__name__)
+
+CHECKED_AT_MOST = 500
+"""Galaxies whose files are checked before a run starts; the others tell when their turn comes."""
 
 BEGINNINGS = {CONFIG, CATALOG}
 """What a run killed at its very start leaves; a new start may write over it."""
@@ -62,9 +63,12 @@ class Choices:
     workers : int or None
         Worker processes of the local cluster; None: one a core.
     check : bool
-        Check all files before anything runs.
+        Check the files before anything runs: those of all galaxies, or of some hundreds spread
+        over a large catalogue.
     progress : bool
         Show progress.
+    report : Path or None
+        HTML file for Dask's performance report.
     """
 
     galaxies: Sequence[str] = field(default_factory=tuple)
@@ -75,6 +79,7 @@ class Choices:
     workers: int | None = None
     check: bool = True
     progress: bool = True
+    report: Path | None = None
 
 
 def submit(
@@ -95,7 +100,8 @@ def submit(
     config : path or SurveyConfig
         Settings.
     store : path
-        Folder of the run; made if absent.
+        Folder of the run, made if absent; or a place in an object store, as ``s3://bucket/run``,
+        which has to exist.
     client : distributed.Client, optional
         Cluster to work on; default: worker processes on this machine.
     root : path, optional
@@ -117,7 +123,7 @@ def submit(
     """
     table = read_catalog(catalog)
     settings = config if isinstance(config, SurveyConfig) else SurveyConfig.load(config)
-    folder = Path(store).resolve()
+    folder = location(store)
     base = str(Path(data_root(root)).resolve())
     chosen = Choices(**choices)
     _freeze(folder, table, settings, base, update=chosen.update)
@@ -152,18 +158,27 @@ def _carry_out(
         )
     if choices.check:
         _check(galaxies, config, base, folder)
+    filters = used_filters(galaxies, config, root=base)
+    products = store_products(folder, config.models, filters)
+    save_products(folder, config, products)
     run = RunContext(
         root=folder,
         config=config,
-        products=store_products(folder, config.models, _filters(galaxies, config, base)),
+        products=products,
         data_root=base,
         redo=from_stage_on(choices.from_stage),
     )
     manifest = Manifest(folder / MANIFEST)
     with ExitStack() as stack:
         stack.callback(manifest.close)
-        executor = _executor(stack, client, choices)
-        watcher = stack.enter_context(ProgressBars()) if choices.progress else SilentWatcher()
+        client = _cluster(stack, client, choices)
+        executor = SerialExecutor() if client is None else DaskExecutor(client)
+        stack.enter_context(reported(client, choices.report))
+        watcher = stack.enter_context(
+            watched(
+                client, name=config.name, place=folder, total=len(galaxies), shown=choices.progress
+            )
+        )
         driver = Driver(run, executor, manifest, watcher, retry_failed=choices.retry_failed)
         driver.drive(rows(galaxies))
     return open_run(folder)
@@ -186,33 +201,18 @@ def _chosen(catalog: Table, choices: Choices) -> Table:
 
 def _check(galaxies: Table, config: SurveyConfig, base: str, folder: Path) -> None:
     """Refuse to start a run that cannot succeed; warn of the galaxies that will fail."""
-    found = preflight(galaxies, config, root=base, store=folder)
+    found = preflight(galaxies, config, root=base, store=folder, at_most=CHECKED_AT_MOST)
     if found.fatal:
         raise ConfigError("\n  - ".join(["the run cannot start:", *map(str, found.fatal)]))
     for message in (*found.notes, *found.problems):
         logger.warning("%s", message)
 
 
-def _filters(galaxies: Table, config: SurveyConfig, base: str) -> set[str]:
-    """Return the filters in use that are known; a galaxy with another fails by itself."""
-    names = set()
-    for galaxy in rows(galaxies):
-        try:
-            names |= {band.filter for band in resolved_bands(galaxy, config, root=base)}
-        except ConfigError:
-            continue
-    return (names - set(known_filters(names))) or names
-
-
-def _executor(stack: ExitStack, client: Client | None, choices: Choices) -> Executor:
-    """Return what carries out the tasks: this process, the given cluster, or a local one."""
+def _cluster(stack: ExitStack, client: Client | None, choices: Choices) -> Client | None:
+    """Return the cluster that carries out the tasks, given or local; None: this process does."""
     if choices.serial:
-        return SerialExecutor()
-    if client is None:
-        client = stack.enter_context(connect("local", workers=choices.workers))
-    if choices.progress and client.dashboard_link:
-        Console(stderr=True).print(f"dashboard: {client.dashboard_link}", soft_wrap=True)
-    return DaskExecutor(client)
+        return None
+    return client or stack.enter_context(connect("local", workers=choices.workers))
 
 
 def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, update: bool) -> None:
@@ -234,7 +234,7 @@ def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, up
                 + "\nTake another --store, or --update to go on here; outputs that do not depend"
                 " on the changes are kept."
             )
-        write_text(run.config.dump(), folder / "history" / f"{run.config.key()}.yaml")
+        write_text(run.config.dump(), folder / HISTORY / f"{run.config.key()}.yaml")
     elif folder.exists() and any(path.name not in BEGINNINGS for path in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and not a run; take another --store")
     write_text(config.dump(), folder / CONFIG)
@@ -243,25 +243,19 @@ def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, up
     write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], of: str = "") -> list[str]:
-    """Return the settings that differ, down to the single ones, as text."""
-    found: list[str] = []
-    for name in sorted({*old, *new}):
-        there, given = old.get(name), new.get(name)
-        if isinstance(there, dict) and isinstance(given, dict):
-            found += _differences(there, given, f"{of}{name}.")
-        elif there != given:
-            found.append(f"{of}{name}: {brief(there)} there, {brief(given)} given")
-    return found
-
-
 def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[str]:
     """Return how settings, catalogue and data root differ from those of a run."""
     old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
-    changes = _differences(old, new)
+    changes = [
+        f"{name}: {brief(there)} there, {brief(given)} given"
+        for name, there, given in differences(old, new)
+    ]
     if base != run.data_root:
         changes.append(f"data root: {run.data_root} there, {base} given")
-    rows_there = {str(row["id"]): canonical_json(row) for row in rows(run.catalog)}
+    there = run.catalog
+    if len(there) == len(catalog) and all(map(eq, rows(there), rows(catalog))):
+        return changes  # without holding the rows of a million galaxies
+    rows_there = {str(row["id"]): canonical_json(row) for row in rows(there)}
     rows_given = {str(row["id"]): canonical_json(row) for row in rows(catalog)}
     if rows_there != rows_given:
         differ = sorted(

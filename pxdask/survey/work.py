@@ -7,21 +7,24 @@ import platform
 import resource
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pxdask.core.errors import ConfigError, DamagedError, PxdaskError, StoreError
-from pxdask.core.provenance import package_versions
+from pxdask.core.provenance import canonical_json
 from pxdask.fitting import join_blocks
 from pxdask.ifs import join_slices, wave_margin
 from pxdask.images import footprint
 from pxdask.io.export import write_maps_fits
 from pxdask.io.ifs import read_ifs
+from pxdask.io.provenance import CARD
 from pxdask.io.raw import read_raw
-from pxdask.io.stores import is_published, opened, publish, read
+from pxdask.io.stores import checksum, is_published, opened, publish, publish_with, read
 from pxdask.plots import write_summary
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
+from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks, slice_tasks
@@ -31,6 +34,7 @@ from pxdask.survey.threads import one_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     import xarray as xr
 
@@ -64,7 +68,8 @@ class RunContext:
 class GalaxyPlan:
     """The work on one galaxy: its inputs, keys, and the tasks whose outputs are missing.
 
-    ``n_bin`` is the number of bins where the bins exist already, else -1.
+    ``n_bin`` is the number of bins where the bins exist already, else -1; ``made`` the Unix time at
+    which the plan was begun [s].
     """
 
     inputs: GalaxyInputs
@@ -72,6 +77,7 @@ class GalaxyPlan:
     missing: tuple[Task, ...]
     existing: tuple[Task, ...]
     n_bin: int = -1
+    made: float = field(default=0.0, compare=False)
 
     @property
     def galaxy_id(self) -> str:
@@ -81,19 +87,20 @@ class GalaxyPlan:
 
 def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | Record:
     """Return the plan of a galaxy, or the record of why it has none."""
-    start = time.perf_counter()
-    try:
-        return attempt(partial(_plan, galaxy, run))
-    except PxdaskError as error:
-        permanent = not isinstance(error, StoreError)
-        name = str(galaxy["id"])
-        return measured(
-            Record(name, "inputs", "", "", "failed", error=str(error), permanent=permanent), start
-        )
+    start, name = Start.now(), str(galaxy["id"])
+    with galaxy_log(run.root, name, "plan"):
+        try:
+            return attempt(partial(make_plan, galaxy, run))
+        except PxdaskError as error:
+            logger.info("%s has no plan: %s", name, error)
+            permanent = not isinstance(error, StoreError)
+            failed = Record(name, "inputs", "", "", "failed", error=str(error), permanent=permanent)
+            return measured(failed, start)
 
 
-def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
+def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     """Return the plan of a galaxy whose files are as they should be."""
+    begun = time.time()
     inputs = inspect_galaxy(galaxy, run.config, root=run.data_root)
     pipeline = Pipeline(inputs, run.config, run.products)
     keys = pipeline.keys()
@@ -110,7 +117,7 @@ def _plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
     n_bin = _n_bin(bins, run) if bins in existing and missing else -1
-    return GalaxyPlan(inputs, keys, missing, existing, n_bin)
+    return GalaxyPlan(inputs, keys, missing, existing, n_bin, begun)
 
 
 def ifs_chunks(galaxy_id: str, inputs: GalaxyInputs, keys: Keys, run: RunContext) -> list[Task]:
@@ -159,25 +166,38 @@ def run_task(
     record : Record
         Never an exception for what is wrong with the galaxy: that is the record's error.
     """
-    record = Record(task.galaxy_id, task.stage, task.part, task.key, "done")
+    config = run.config.key()
+    record = Record(task.galaxy_id, task.stage, task.part, task.key, "done", config=config)
     # an executor has no record of a task that ended in a defect
     if not all(earlier is not None and earlier.ok for earlier in after):
         return replace(record, outcome="blocked")
-    start = time.perf_counter()
+    with galaxy_log(run.root, task.galaxy_id, task.stage, task.part):
+        return _tried(task, plan, run, record)
+
+
+def _tried(task: Task, plan: GalaxyPlan, run: RunContext, record: Record) -> Record:
+    """Carry out a task whose inputs are there, and say so; see `run_task`."""
+    start = Start.now()
     logger.info("%s %s %s begins", task.galaxy_id, task.stage, task.part)
     try:
         if is_made(task, run):
             record = replace(record, outcome="existed")
         else:
             with one_thread():
-                attempt(partial(_carry_out, task, plan, run))
+                written = attempt(partial(carry_out, task, plan, run))
+            record = replace(record, checksum=written)
         if task.stage == "bins":
             record = replace(record, n_bin=_n_bin(task, run))
     except PxdaskError as error:
         permanent = not isinstance(error, StoreError)
         record = replace(record, outcome="failed", error=str(error), permanent=permanent)
-    logger.info("%s %s %s %s", task.galaxy_id, task.stage, task.part, record.outcome)
-    return measured(record, start)
+    record = measured(record, start)
+    why = f": {record.error}" if record.error else ""
+    logger.info(
+        "%s %s %s %s after %.2f s, key %s%s",
+        *(task.galaxy_id, task.stage, task.part, record.outcome, record.seconds, task.key, why),
+    )
+    return record
 
 
 def attempt(work: Callable[[], T]) -> T:
@@ -193,8 +213,8 @@ def attempt(work: Callable[[], T]) -> T:
     return work()
 
 
-def _carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
-    """Read the inputs of a task, run its stage, publish the output."""
+def carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
+    """Read the inputs of a task, run its stage, publish the output; return its checksum."""
     pipeline = Pipeline(plan.inputs, run.config, run.products)
     if task.stage == "products":
         return _write_products(task, plan, run)
@@ -211,7 +231,7 @@ def _carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
         stage = pipeline.stage(task.stage, first=first)
         output = stage.run(plan.inputs.galaxy, **_inputs(task.stage, plan, run))
     stage.output.validate(output)
-    return publish(_with_provenance(output, task), task.path(run.root))
+    return publish(_with_provenance(output, task, plan, pipeline), task.path(run.root))
 
 
 def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
@@ -281,12 +301,13 @@ def _removed_if_damaged(path: Path) -> Iterator[None]:
         raise DamagedError(f"{error}; it is removed, to be made when the run goes on") from error
 
 
-def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
-    """Publish the fit of all bins from its blocks; `tidy` removes these."""
+def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
+    """Publish the fit of all bins from its blocks, which `tidy` removes; return its checksum."""
     n_bin = _n_bin(_task("bins", plan), run)
     blocks = fit_blocks(plan, run, n_bin=n_bin)
     fit = join_blocks([_read_output(block, run) for block in blocks])
-    publish(_with_provenance(fit, task), task.path(run.root))
+    pipeline = Pipeline(plan.inputs, run.config, run.products)
+    return publish(_with_provenance(fit, task, plan, pipeline), task.path(run.root))
 
 
 def tidy(plan: GalaxyPlan, run: RunContext) -> None:
@@ -298,11 +319,13 @@ def tidy(plan: GalaxyPlan, run: RunContext) -> None:
     it again.
     """
     fit = _task("fit", plan).path(run.root)
-    leftovers = list(fit.parent.glob(".*.part"))
-    if is_published(fit):
-        leftovers += fit.parent.glob(f"fit-*-{plan.keys.fit}{SUFFIX}")
-    if plan.keys.ifs and is_published(_task("spectra", plan).path(run.root)):
-        leftovers += fit.parent.glob(f"ifs-*-{plan.keys.ifs}{SUFFIX}")
+    there = list(fit.parent.glob("*"))  # once, since an object store may take long to tell
+    leftovers = [path for path in there if fnmatch(path.name, ".*.part")]
+    for part, whole in (("fit", "fit"), ("ifs", "spectra")):
+        name = f"{part}-*-{getattr(plan.keys, part)}{SUFFIX}"
+        parts = [path for path in there if fnmatch(path.name, name)]
+        if parts and is_published(_task(whole, plan).path(run.root)):
+            leftovers += parts
     for path in leftovers:
         path.unlink(missing_ok=True)
 
@@ -313,18 +336,32 @@ def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
     return block_tasks(plan.galaxy_id, plan.keys.fit, n_bin=n_bin, block_size=size)
 
 
-def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
-    """Write the files a user opens: the maps as FITS and a picture of them."""
+def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
+    """Write the files a user opens, the maps as FITS and a picture; return their checksums."""
     datasets = _inputs("products", plan, run)
+    pipeline = Pipeline(plan.inputs, run.config, run.products)
+    made_of = canonical_json(provenance(task, plan, pipeline))
     header = {
         "RUNNAME": run.config.name,
         "PXDKEY": task.key,
+        CARD: made_of,
         **{key: plan.inputs.galaxy[key] for key in ("id", "ra", "dec", "redshift")},
     }
     title = f"{plan.galaxy_id}   z = {float(str(plan.inputs.galaxy['redshift'])):.4f}"
     fits_path, png_path = task_paths(task, run.root)
-    write_maps_fits(fits_path, header=header, **datasets)
-    write_summary(png_path, title=title, **datasets)
+
+    def write_fits(path: Path) -> None:
+        write_maps_fits(path, header=header, **datasets)
+
+    def write_png(path: Path) -> None:
+        write_summary(path, title=title, about=made_of, **datasets)
+
+    found = []
+    for path, write in ((fits_path, write_fits), (png_path, write_png)):
+        # one of the two may be there: a task can be killed between them
+        keep = task.stage not in run.redo and is_published(path)
+        found.append(checksum(path) if keep else publish_with(write, path))
+    return " ".join(found)
 
 
 def _task(stage: str, plan: GalaxyPlan) -> Task:
@@ -332,11 +369,27 @@ def _task(stage: str, plan: GalaxyPlan) -> Task:
     return Task(plan.galaxy_id, stage, "", getattr(plan.keys, stage))
 
 
-def _with_provenance(ds: xr.Dataset, task: Task) -> xr.Dataset:
+def _with_provenance(
+    ds: xr.Dataset, task: Task, plan: GalaxyPlan, pipeline: Pipeline
+) -> xr.Dataset:
     """Return a dataset that tells what made it; nothing of when or where."""
-    return ds.assign_attrs(
-        galaxy=task.galaxy_id, stage=task.stage, key=task.key, versions=package_versions()
-    )
+    return ds.assign_attrs(provenance(task, plan, pipeline))
+
+
+def provenance(task: Task, plan: GalaxyPlan, pipeline: Pipeline) -> dict[str, Any]:
+    """Return what an output tells of its making, as JSON values; see `Recipe`.
+
+    Besides what the stage itself reads, ``checksums`` names all files of the galaxy that
+    its inputs come from.
+    """
+    band = task.part if task.stage == "image" else ""
+    recipe = pipeline.recipe(task.stage, band, keys=plan.keys)
+    return {
+        "galaxy": task.galaxy_id,
+        "stage": task.stage,
+        **recipe.attrs(),
+        "checksums": pipeline.checksums(task.stage, band),
+    }
 
 
 def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
@@ -361,12 +414,30 @@ def _n_bin(task: Task, run: RunContext) -> int:
         return int(bins.sizes["bin"])
 
 
-def measured(record: Record, start: float) -> Record:
-    """Return the record with the time since ``start``, the peak memory and the host."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a task began: on the wall's clock, and that of this thread's CPU time [s]."""
+
+    wall_s: float
+    cpu_s: float
+
+    @classmethod
+    def now(cls) -> Start:
+        """Return this moment."""
+        return cls(time.perf_counter(), time.thread_time())
+
+
+def measured(record: Record, start: Start) -> Record:
+    """Return the record with the times since ``start``, its end, peak memory and host.
+
+    The CPU time is this thread's: tasks compute in one thread (`one_thread`).
+    """
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(
         record,
-        seconds=round(time.perf_counter() - start, 4),
+        seconds=round(time.perf_counter() - start.wall_s, 4),
+        cpu_s=round(time.thread_time() - start.cpu_s, 4),
+        ended=round(time.time(), 3),
         peak_mb=round(peak_mb, 1),
         host=platform.node(),
     )

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 import pxdask
-from pxdask.cluster import read_cluster_file
+from pxdask.cluster import cluster_options, read_cluster_file
 from pxdask.core.errors import ConfigError
 from tests.paths import REPOSITORY
 
@@ -44,7 +44,7 @@ class TestLocal:
 
 def test_unknown_kind_and_option():
     with (
-        pytest.raises(ConfigError, match=r"'cloud'; known: address, local"),
+        pytest.raises(ConfigError, match=r"'cloud'; known: local, address, slurm"),
         pxdask.connect("cloud"),
     ):
         pass
@@ -72,6 +72,25 @@ def test_cluster_file(tmp_path):
         read_cluster_file(path)
     with pytest.raises(ConfigError, match="cannot read"):
         read_cluster_file(tmp_path / "absent.yaml")
+
+
+def test_a_kind_will_do_for_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cluster_options("mpi") == {"kind": "mpi"}
+    with pytest.raises(ConfigError, match="no cluster file 'cloud', and no such kind"):
+        cluster_options("cloud")
+    (tmp_path / "mpi").write_text("kind: local\n")
+    assert cluster_options("mpi") == {"kind": "local"}
+
+
+def test_a_file_cannot_make_objects(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("kind: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigError, match="could not determine a constructor"):
+        read_cluster_file(path)
+    path.write_text("kind: local\n3: workers\n")
+    with pytest.raises(ConfigError, match="options are named by text; found 3"):
+        read_cluster_file(path)
 
 
 @pytest.mark.parametrize("kind", ["address", "local"])

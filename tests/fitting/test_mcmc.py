@@ -11,7 +11,7 @@ from pxdask.core.schema import FIT
 from pxdask.fitting.mcmc import McmcFitter, seds_together
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.stage import fitter_of
-from pxdask.fitting.target import HALF_RANGE, Sampled, observed
+from pxdask.fitting.target import HALF_RANGE, Sampled
 from pxdask.sps.library import make_library
 from pxdask.testing import check_fitter, digest, seds_of
 from tests.fitting.small import FIXED, filters, fit_settings, populations, small_library
@@ -142,7 +142,7 @@ def test_density_is_likelihood_over_the_cube():
     library = small_library()
     flux, error = seds(library, 2)
     sampled = Sampled(settings(), library)
-    target = sampled.target(observed(seds_of(flux, error), sampled.settings))
+    target = sampled.target(seds_of(flux, error))
     rng = np.random.default_rng(0)
     cube = ndtr(0.1 * rng.standard_normal((6, sampled.n_dim)))
     sed = np.array([0, 1, 0, 1, 1, 0])
@@ -158,7 +158,7 @@ def test_walkers_start_inside_and_near_the_data():
     library = small_library()
     flux, error = seds(library, 1)
     sampled = Sampled(settings(), library)
-    target = sampled.target(observed(seds_of(flux, error), sampled.settings))
+    target = sampled.target(seds_of(flux, error))
     cube = target.start(0, 40, np.random.default_rng(0))
     assert cube.shape == (40, sampled.n_dim)
     assert np.all((cube > 0) & (cube < 1))

@@ -9,7 +9,8 @@ from pxdask.core.fits import NestedConfig
 from pxdask.core.flags import Flag
 from pxdask.fitting.nested import sample
 from pxdask.fitting.stage import fitter_of
-from pxdask.fitting.target import HALF_RANGE, Sampled, observed
+from pxdask.fitting.target import HALF_RANGE, Sampled
+from pxdask.kernels.pair_likelihood import pair_ln_likelihood
 from pxdask.testing import seds_of
 from tests.fitting.small import fit_settings, small_library
 
@@ -62,13 +63,15 @@ def test_evidence_of_an_sed_is_the_mean_of_its_likelihood(sampler, n_live):
     error = 0.2 * flux
     fit = fitter_of(settings).prepare(library).fit(seds_of(flux, error))
     sampled = Sampled(settings, library)
-    target = sampled.target(observed(seds_of(flux, error), settings))
     # the mean over models at their best amplitude, times the width of the amplitude's Gaussian over
     # that of its prior: sqrt(2 pi) sigma_s / (s ln 10) of 2 HALF_RANGE dex
     models = sampled.first.flux.astype(float) / error
     square = np.sum(models**2, axis=1)
     scale = models @ (flux / error)[0] / square
-    ln_likelihood = target.ln_likelihood(sampled.first.flux, scale, np.zeros(len(scale), np.intp))
+    ln_likelihood = pair_ln_likelihood(
+        flux, error, np.zeros(flux.shape, bool), sampled.first.flux,
+        scale=scale, sed=np.zeros(len(scale), np.intp),
+    )  # fmt: skip
     part = math.sqrt(2 * math.pi) / (np.sqrt(square) * scale * math.log(10) * 2 * HALF_RANGE)
     want = math.log(np.mean(np.exp(ln_likelihood) * part))
     # the amplitude's Gaussian is one in s, its prior in log s: 11 sigma from zero, second order

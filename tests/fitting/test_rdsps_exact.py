@@ -135,12 +135,13 @@ def test_broad_and_narrow_posteriors_do_not_depend_on_their_company(likelihood):
         assert alone[name].values.tobytes() == fit[name].values[order].tobytes(), name
 
 
-def test_a_small_memory_changes_nothing():
+def test_a_small_memory_changes_nothing_beyond_rounding():
+    # models that cannot be held twice stay in their order, so that sums are taken in another
     flux, error = (np.concatenate([a] * 5) for a in mock(LARGE, 1, 2.0))
     one = prepared("large").fit(seds_of(flux, error))
     other = prepared("large", max_memory=1e-4).fit(seds_of(flux, error))
     for name in one.data_vars:
-        assert one[name].values.tobytes() == other[name].values.tobytes()
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @settings(deadline=None, max_examples=25)

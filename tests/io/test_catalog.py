@@ -112,3 +112,70 @@ def test_templates():
     assert fill_template("{data_root}/{tile:03d}/{id}.fits", galaxy, root="x") == "x/007/a.fits"
     with pytest.raises(ConfigError, match=r"'a'.*needs 'field'"):
         fill_template("{field}.fits", galaxy, root="")
+
+
+@pytest.mark.parametrize("name", ["../up", "a\\b", "con", "x" * 200, "ｇ１", "\u0430"])
+def test_ids_that_are_no_names_of_folders_are_refused(name):
+    bad = table()
+    bad["id"] = [name, "b"]
+    with pytest.raises(ConfigError, match="row 0, column id: "):
+        read_catalog(bad)
+
+
+def test_ids_of_bytes_that_are_no_text_are_refused():
+    bad = table()
+    bad["id"] = np.array([b"\xff\xfe", b"b"])
+    with pytest.raises(ConfigError, match=r"row 0, column id: .* must be letters"):
+        read_catalog(bad)
+
+
+def test_templates_take_formats():
+    row = {"id": "a", "tile": 7, "z": 0.25}
+    assert fill_template("{data_root}/{tile:04d}/{id}_{z:.1f}", row, root="/r") == "/r/0007/a_0.2"
+    assert fill_template("{{{id}}}", row, root="/r") == "{a}"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{id.__class__}",
+        "{id.__class__.__mro__}",
+        "{id[0]}",
+        "{id!r}",
+        "{}",
+        "{0}",
+        "{id:{tile}}",
+        "{tile:9999999999}",
+        "{id:.999999999}",
+        "{id",
+        "a\0{id}",
+    ],
+)
+def test_templates_reach_columns_and_nothing_of_python(template):
+    with pytest.raises(ConfigError, match=r"template"):
+        fill_template(template, {"id": "a", "tile": 7}, root="/r")
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{data_root}/{file}", "../../etc/passwd"),
+        ("{data_root}/{file}.fits", "a/../../b"),
+        ("images/{file}", ".."),
+        ("{file}", "/etc/passwd"),
+        ("{file}", "/rooted/../etc/passwd"),
+        ("{file}", "/root-not"),
+        ("x{file}", "a\\..\\b"),
+        ("{file}", "a\0b"),
+    ],
+)
+def test_a_catalogue_cannot_lead_a_template_elsewhere(template, value):
+    with pytest.raises(ConfigError, match=r"column file holds .* out of the data root '/root'"):
+        fill_template(template, {"id": "a", "file": value}, root="/root")
+
+
+def test_a_catalogue_may_name_files_below_the_data_root():
+    for value in ("field1/a.fits", "/root/field1/a.fits", "a..b.fits"):
+        assert fill_template("{file}", {"id": "a", "file": value}, root="/root") == value
+    # where the user's own template begins elsewhere, that is the user's will
+    assert fill_template("/archive/{file}", {"file": "a.fits"}, root="/root") == "/archive/a.fits"

@@ -9,12 +9,12 @@ from numba import njit
 from pxdask.kernels.broad import (
     N_CLASS,
     broad_weights,
-    class_moments,
-    class_quantiles,
     make_levels,
     scaled_by_class,
     sums_by_class,
 )
+from pxdask.kernels.classes import class_moments, class_quantiles
+from pxdask.kernels.nearest import drop_tail
 from pxdask.kernels.rdsps import (
     columns,
     log_single,
@@ -245,10 +245,35 @@ def test_sums_of_several_seds_are_those_of_each():
         [np.bincount(each.level, weights=of_one, minlength=N_CLASS) for each in levels]
         for of_one in weight
     ]
-    np.testing.assert_array_equal(sums_by_class(levels, weight), want)
+    # some forty models to a class, summed in single precision: 40 * 2^-24
+    np.testing.assert_allclose(sums_by_class(levels, weight), want, rtol=3e-6)
 
 
 def test_rows_are_added_only_to_their_kind():
     wrong = njit(lambda sums, terms: add_row(sums, np.int64(0), terms, np.int64(0)))
     with pytest.raises(TypeError, match="C-contiguous arrays of float32, found"):
         wrong(np.zeros((1, N_TOGETHER)), np.zeros((1, N_TOGETHER)))
+
+
+def test_the_tail_that_is_dropped_is_the_least_and_no_more_than_its_share():
+    rng = np.random.default_rng(8)
+    costs = rng.gamma(2.0, 8.0, 5000).astype(np.float32)
+    weight = np.exp(-0.5 * (costs.astype(float) - costs.min()))
+    for share in (1e-6, 1e-3, 0.1):
+        models, kept = np.arange(5000, dtype=np.int32), costs.copy()
+        n = drop_tail(models, kept, 5000, costs.min(), share, np.inf)
+        assert np.array_equal(costs[models[:n]], kept[:n])
+        lost = np.setdiff1d(np.arange(5000), models[:n])
+        assert weight[lost].sum() <= share * weight.sum() * (1 + 1e-5)
+        assert costs[lost].min() >= kept[:n].max()
+        # one step of cost more would have been too much
+        further = costs >= np.floor(costs[lost].min() - costs.min()) + costs.min() - 1
+        assert weight[further].sum() > 0.99 * share * weight.sum()
+
+
+def test_what_is_not_known_to_count_saves_no_model():
+    costs = np.array([0.0, 30.0, -np.inf, 50.0], np.float32)
+    for sure, want in ((np.inf, [0, 1, 2]), (0.0, [0, 1, 2, 3])):
+        models = np.arange(4, dtype=np.int32)
+        n = drop_tail(models, costs.copy(), 4, np.float32(0), 1e-8, sure)
+        assert models[:n].tolist() == want

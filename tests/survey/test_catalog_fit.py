@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import pxdask
 from pxdask.core.catalogs import CatalogConfig
 from pxdask.core.errors import ConfigError
+from pxdask.core.provenance import code_state
+from pxdask.io.provenance import read_provenance
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.survey.catalog_fit import MANIFEST, fit_catalog, open_catalog
 from pxdask.survey.manifest import Manifest
@@ -69,6 +71,17 @@ def test_the_table_is_in_the_order_of_the_catalogue(finished):
         np.testing.assert_array_equal(
             QTable.read(path)["log_mass_p50"].value, table["log_mass_p50"].value
         )
+
+
+def test_a_block_tells_what_made_it(finished):
+    path = next((finished.folder / "blocks").rglob("*.zip"))
+    told = read_provenance(path)
+    assert path.name == f"fit-{told['key']}.zarr.zip"
+    assert told["seeds"] == {"seed": 1}
+    assert told["recipe"]["settings"]["bands"] == BANDS
+    assert told["recipe"]["settings"]["fit"]["n_samples"] == 20
+    assert told["code"] == code_state()
+    assert told["versions"]["numpy"] == np.__version__
 
 
 def test_it_is_the_fit_of_the_table(finished):

@@ -1,0 +1,137 @@
+"""Commands of ``pxdask`` on the files of a run: verify, collect, du, gc."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from pxdask.core.errors import ConfigError
+
+EXIT_DAMAGED = 1
+"""Some file is damaged, missing or unreadable."""
+
+MAX_SHOWN = 30
+
+out = Console()
+
+RunFolder = Annotated[str, typer.Argument(help="folder of the run, or s3://bucket/run")]
+
+
+def verify(
+    store: RunFolder,
+    *,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="remove damaged files, to be made by `resume`")
+    ] = False,
+) -> None:
+    """Read every file of a run and compare it with its checksum; exit code 1 if one is wrong."""
+    from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
+    from pxdask.survey.verify import remove_damaged  # noqa: PLC0415
+
+    run = open_run(store)
+    found = run.verify()
+    for word, names in (
+        ("damaged", found.damaged),
+        ("missing", found.missing),
+        ("unreadable", found.unreadable),
+        ("extra", found.extra),
+    ):
+        _list(word, names)
+    _say(
+        f"{found.n_whole} files are whole, {len(found.damaged)} damaged,"
+        f" {len(found.missing)} missing, {len(found.unreadable)} unreadable,"
+        f" {len(found.extra)} extra"
+    )
+    if found.n_unrecorded:
+        _say(f"{found.n_unrecorded} have no recorded checksum; those inside them hold")
+    if remove and found.damaged:
+        remove_damaged(run.store, found)
+        _say(f"removed {len(found.damaged)} damaged files")
+    elif found.damaged:
+        _say(f"to remove damaged files: pxdask verify {run.store} --remove")
+    if remove or found.missing:
+        _say(f"to make what is not there: pxdask resume {run.store}")
+    if not found.ok:
+        raise typer.Exit(EXIT_DAMAGED)
+
+
+def collect(
+    store: RunFolder,
+    *,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="format of tables: fits, ecsv, parquet; may be repeated"),
+    ] = None,
+) -> None:
+    """Put all galaxies and bins into survey.zarr and tables; again, to add what is new."""
+    from pxdask.survey.collect import FORMATS  # noqa: PLC0415  commands load what they need
+    from pxdask.survey.results import open_run  # noqa: PLC0415
+
+    done = open_run(store).collect(formats=tuple(table or FORMATS))
+    _say(f"{done.n_bin} bins of {done.n_galaxy} galaxies, {done.n_read} of them read")
+    for path in (done.store, *done.tables):
+        _say(str(path))
+
+
+def du(
+    store: RunFolder,
+    *,
+    by: Annotated[str, typer.Option(help="a row for each: stage or galaxy")] = "stage",
+) -> None:
+    """Show the space that a run takes, by stage or by galaxy."""
+    from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
+
+    if by not in ("stage", "galaxy"):
+        raise ConfigError(f"--by is {by!r}; wanted stage or galaxy")
+    kind: Literal["stage", "galaxy"] = "stage" if by == "stage" else "galaxy"
+    table = open_run(store).usage(kind)
+    for row in table[:MAX_SHOWN]:
+        _say(f"{_size(row['size']):>10} {row['files']:8d}  {row[kind]}")
+    if len(table) > MAX_SHOWN:
+        _say(f"... and {len(table) - MAX_SHOWN} more")
+    _say(f"{_size(table['size'].sum()):>10} {table['files'].sum():8d}  in all")
+
+
+def gc(
+    store: RunFolder,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="remove; without it, only tell")] = False,
+) -> None:
+    """Remove what nothing reaches from a run's settings and catalogue; tell it first."""
+    from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
+    from pxdask.survey.space import remove, unreachable  # noqa: PLC0415
+
+    run = open_run(store)
+    found = unreachable(run)
+    _list("unreachable", [file.path.relative_to(run.store).as_posix() for file in found.files])
+    if found.n_kept:
+        _say(f"{found.n_kept} galaxies keep all: their inputs cannot be looked at")
+    amount = f"{len(found.files)} files, {_size(found.n_bytes)}"
+    if not yes:
+        _say(f"{amount} would be removed; to do so: pxdask gc {run.store} --yes")
+        return
+    remove(run, found)
+    _say(f"removed {amount}")
+
+
+def _list(word: str, names: list[str] | tuple[str, ...]) -> None:
+    """Print names of files, not more than a screen."""
+    for name in names[:MAX_SHOWN]:
+        _say(f"{word}: {name}")
+    if len(names) > MAX_SHOWN:
+        _say(f"... and {len(names) - MAX_SHOWN} more {word}")
+
+
+def _size(n_bytes: int) -> str:
+    """Return a size for people."""
+    size, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.4g} {units[0]}"
+
+
+def _say(text: str) -> None:
+    """Print a line as it is."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,114 @@
+"""The first models of a library against an SED, where samplers begin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.kernels.likelihood import effective_number
+from pxdask.kernels.pair_likelihood import pair_ln_likelihood
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from pxdask.fitting.spectral_data import SpectralLikelihood
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstModels:
+    """Models among which samplers look for a start.
+
+    Attributes
+    ----------
+    unit : (n_model, n_dim) float64
+        Points of the cube.
+    parameters : mapping of (n_model,) float64
+        Free parameters.
+    flux : (n_model, n_band) float32
+        Per mass formed [uJy Msun-1].
+    """
+
+    unit: Floats
+    parameters: Mapping[str, Floats]
+    flux: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """The first models against one SED, each at the amplitude that fits its measured bands best.
+
+    Attributes
+    ----------
+    scale, ln_likelihood : (n_first,) float64
+        Amplitude [Msun]; -inf where it is not positive.
+    """
+
+    scale: Floats
+    ln_likelihood: Floats
+
+    @property
+    def best_scale(self) -> float:
+        """Amplitude of the best model [Msun]; NaN where none is positive."""
+        best = int(np.argmax(self.ln_likelihood))
+        return float(self.scale[best]) if np.isfinite(self.ln_likelihood[best]) else math.nan
+
+    def with_spectrum(self, found: SpectralLikelihood) -> FirstLook:
+        """Return the same of as many models as there are spectra, these counting too.
+
+        Amplitudes are those of the spectra where bands tell none.
+        """
+        n = len(found.scale)
+        none = ~np.isfinite(self.scale[:n])
+        usable = none & (np.nan_to_num(found.scale) > 0)
+        scale = np.where(usable, found.scale, self.scale[:n])
+        of_bands = np.where(usable, 0.0, self.ln_likelihood[:n])
+        return FirstLook(scale, of_bands + found.ln_likelihood)
+
+    def drawn(self, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return models (n,) drawn by their likelihood.
+
+        It is raised to a power at which at least half as many count as are drawn.
+        """
+        ln_weight = self.ln_likelihood - np.max(self.ln_likelihood)
+        weight = np.exp(ln_weight)
+        wanted = min(0.5 * n, 0.5 * np.count_nonzero(np.isfinite(ln_weight)))
+        while effective_number(weight) < wanted:
+            ln_weight = 0.7 * ln_weight
+            weight = np.exp(ln_weight)
+        return np.asarray(rng.choice(weight.size, size=n, p=weight / weight.sum()))
+
+
+def first_look(
+    flux: Floats,
+    error: Floats,
+    limit: NDArray[np.bool_],
+    model: NDArray[np.float32],
+    *,
+    dof: float,
+) -> FirstLook:
+    """Return what models (n_first, n_band) say of the bands (n_band,) of an SED."""
+    measured = np.isfinite(error) & ~limit
+    # in units of the error, so that nothing overflows where fluxes are extreme
+    inverse = np.where(measured, 1 / error, 0.0)
+    signal = np.where(measured, flux * inverse, 0.0)
+    scaled = model * inverse
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        scale = np.sum(scaled * signal, axis=1) / np.sum(scaled * scaled, axis=1)
+    usable = np.isfinite(scale) & (scale > 0)
+    ln_likelihood = pair_ln_likelihood(
+        flux[None],
+        error[None],
+        limit[None],
+        model,
+        scale=np.where(usable, scale, 0.0),
+        sed=np.zeros(len(model), np.intp),
+        dof=dof,
+    )
+    return FirstLook(scale, np.where(usable, ln_likelihood, -np.inf))

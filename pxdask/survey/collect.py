@@ -1,0 +1,429 @@
+"""All galaxies and bins of a run in one store and a few tables.
+
+Collecting again reads only the galaxies whose outputs are others than last time; the result is the
+same, byte for byte, as if it had all been collected at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from astropy.table import Column, QTable, Table
+
+from pxdask.core.errors import ConfigError, DamagedError, StoreError
+from pxdask.fitting.tables import results_of
+from pxdask.io.catalog import rows
+from pxdask.io.stores import read
+from pxdask.io.survey_store import (
+    CHUNK,
+    ROWS,
+    SHARD,
+    RowWriter,
+    StoredRows,
+    open_group,
+    replacing_store,
+    write_group,
+)
+from pxdask.io.table_files import table_files
+from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task
+from pxdask.survey.recipes import RECIPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pxdask.survey.results import Run
+
+logger = logging.getLogger(__name__)
+
+STORE = "survey.zarr"
+GALAXIES, BINS = "galaxies", "bins"
+SCHEMA = "survey/1"
+FORMATS = ("fits", "ecsv", "parquet")
+
+ADDITIVE = ("dex(Msun)", "dex(Lsun)", "dex(Msun / yr)")
+"""Units of results that are sums over the parts of a galaxy."""
+
+TABLES = ("summary", "summary-bins")
+"""Names of the tables of galaxies and of bins."""
+
+Entry = dict[str, str | float]
+"""What the catalogue and the manifest tell of a galaxy."""
+
+_OF_BINS = ("n_pix", "flux", "flux_err", "snr", "coverage", "n_pieces", "compactness", "sed_chi2")
+_OF_FITS = ("chi2", "n_used", "n_eff", "ln_evidence", "flags", "model_flux")
+_MOMENTS = ("mean", "std")
+_STAGES = (BINS, "fit", "maps", "products")
+_ENTRY: dict[str, dict[str, str]] = {
+    "id": {"units": "", "long_name": "galaxy"},
+    "ra": {"units": "deg", "long_name": "right ascension, ICRS"},
+    "dec": {"units": "deg", "long_name": "declination, ICRS"},
+    "redshift": {"units": "", "long_name": "redshift"},
+    "state": {"units": "", "long_name": "done, failed or unfinished"},
+    **{
+        f"{stage}_key": {"units": "", "long_name": f"content key of the output of {stage}"}
+        for stage in _STAGES
+    },
+}
+_PATHS = {
+    "maps": "file of the maps in the run's folder",
+    "maps_fits": "file of the maps as FITS",
+    "summary_png": "file of a picture of the maps",
+}
+_PLACE = {"units": "", "long_name": "place of the bin's galaxy in the group of galaxies"}
+_FIRST = {"units": "", "long_name": "the galaxy's first row in the group of bins; -1 for none"}
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was collected.
+
+    Attributes
+    ----------
+    store : Path
+        The store.
+    tables : tuple of Path
+        The tables.
+    n_galaxy, n_bin : int
+        Galaxies that have bins with a fit, and these bins.
+    n_read : int
+        Galaxies whose files were read; the others were taken from the store as it was.
+    """
+
+    store: Path
+    tables: tuple[Path, ...]
+    n_galaxy: int
+    n_bin: int
+    n_read: int
+
+
+def collect(run: Run, *, formats: Sequence[str] = FORMATS, shard: int = SHARD) -> Collected:
+    """Write all galaxies and bins of a run that have a fit into one store and tables.
+
+    Parameters
+    ----------
+    run : Run
+        The run; others may be working on it, but nobody else collects.
+    formats : sequence of {"fits", "ecsv", "parquet"}
+        Formats of the tables ``summary`` (a row for each galaxy of the catalogue) and
+        ``summary-bins`` (a row for each bin).
+    shard : int
+        Bins in a file of the store; a multiple of its chunk, or less than that.
+
+    Raises
+    ------
+    ConfigError
+        If no galaxy has a fit, or a format is not known.
+    StoreError, DamagedError
+        If an output cannot be read.
+    """
+    if unknown := sorted(set(formats) - set(FORMATS)):
+        raise ConfigError(
+            f"cannot write tables as {', '.join(unknown)}; wanted {', '.join(FORMATS)}"
+        )
+    path = run.store / STORE
+    entries = _entries(run)
+    before = _Before.of(path, bands=_bands(run), shard=shard)
+    changed = entries != before.entries
+    n_read = 0
+    if changed:
+        with replacing_store(path) as part:
+            n_read = _write_store(run, part, entries, before, shard)
+    galaxies = open_group(path, GALAXIES).load()
+    tables = {run.store / f"{name}.{kind}": name for name in TABLES for kind in formats}
+    wanted = [table for table in tables if changed or not table.is_file()]
+    for name in TABLES:
+        paths = [table for table in wanted if tables[table] == name]
+        if paths:
+            _write_tables(paths, path, galaxies, of_bins=name == TABLES[1], shard=shard)
+    n_bin = galaxies["n_bin"].values
+    return Collected(path, tuple(tables), int((n_bin > 0).sum()), int(n_bin.sum()), n_read)
+
+
+def galaxy_table(store: Path) -> QTable:
+    """Return a row for each galaxy of a store that was collected, with units.
+
+    Raises
+    ------
+    ConfigError
+        If nothing was collected.
+    """
+    path = store / STORE
+    if not (path / "zarr.json").is_file():
+        raise ConfigError(f"{path} is not there; `pxdask collect {store}` makes it")
+    return QTable(_flat(open_group(path, GALAXIES).load()), copy=False)
+
+
+def _bands(run: Run) -> list[str]:
+    """Return the names of the run's bands."""
+    return [band.name for band in run.config.bands]
+
+
+def _entries(run: Run) -> list[Entry]:
+    """Return what there is of each galaxy of the catalogue, by its newest records."""
+    records = run.records()
+    failed = {record.id for record in records.values() if record.outcome == "failed"}
+
+    def key(galaxy: str, stage: str) -> str:
+        record = records.get((galaxy, stage, ""))
+        return record.key if record is not None and record.ok else ""
+
+    entries: list[Entry] = []
+    for row in rows(run.catalog):
+        name = str(row["id"])
+        keys = {f"{stage}_key": key(name, stage) for stage in _STAGES}
+        state = "failed" if name in failed else "done" if keys["products_key"] else "unfinished"
+        entry: Entry = {"id": name, "state": state, **keys}
+        entry |= {word: float(str(row[word])) for word in ("ra", "dec", "redshift")}
+        entries.append(entry)
+    return entries
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was collected last time."""
+
+    entries: list[Entry]
+    galaxies: xr.Dataset
+    rows: StoredRows | None = None
+
+    @classmethod
+    def of(cls, path: Path, *, bands: list[str], shard: int) -> _Before:
+        """Return the store as it is; nothing if there is none of these bands."""
+        try:
+            galaxies = open_group(path, GALAXIES).load()
+            stored = StoredRows(path, BINS, shard=shard)
+        except (StoreError, DamagedError):
+            return cls([], xr.Dataset())
+        if galaxies.attrs.get("schema") != SCHEMA or list(galaxies["band"].values) != bands:
+            return cls([], xr.Dataset())
+        columns = {name: list(galaxies[name].values.tolist()) for name in _ENTRY}
+        entries = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
+        return cls(entries, galaxies, stored)
+
+    def find(self) -> dict[tuple[str, str, str], int]:
+        """Return the place of each galaxy by its name and the keys of bins and fit."""
+        return {_content(entry): i for i, entry in enumerate(self.entries)}
+
+
+def _content(entry: Entry) -> tuple[str, str, str]:
+    """Return what decides a galaxy's rows."""
+    return str(entry["id"]), str(entry["bins_key"]), str(entry["fit_key"])
+
+
+def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, shard: int) -> int:
+    """Write the store; return the number of galaxies that were read."""
+    bands, places = _bands(run), before.find()
+    facts: list[dict[str, xr.Variable]] = []
+    writer: RowWriter | None = None
+    n_read = first = 0
+    for index, entry in enumerate(entries):
+        place = places.get(_content(entry))
+        if not (entry["fit_key"] and entry["bins_key"]):
+            facts.append({})
+            continue
+        if place is not None and before.rows is not None:
+            fact, pieces = _as_before(before.galaxies.isel(galaxy=place), before.rows)
+        else:
+            fact, pieces = _galaxy(run, entry, bands)
+            n_read += bool(fact)
+        facts.append(fact)
+        for rows_ in pieces:
+            if writer is None:
+                write_group(_coordinates(rows_), part, BINS)
+                writer = RowWriter(part, BINS, shard=shard, chunk=min(CHUNK, shard))
+            at = xr.Variable(ROWS, np.full(rows_.sizes[ROWS], index, np.int32), _PLACE)
+            writer.append(rows_.assign(galaxy=at))
+    if writer is None:
+        raise ConfigError(f"{run.store}: no galaxy has a fit; nothing to collect")
+    writer.close()
+    for fact in facts:
+        n_bin = int(fact["n_bin"].values) if fact else 0
+        fact["first_bin"] = xr.Variable((), np.int64(first if n_bin else -1), _FIRST)
+        first += n_bin
+    write_group(_galaxies(run, entries, facts), part, GALAXIES)
+    return n_read
+
+
+def _coordinates(ds: xr.Dataset) -> xr.Dataset:
+    """Return the coordinates of rows alone."""
+    names = [name for name in ("quantile", "band") if name in ds.coords]
+    return xr.Dataset(coords={name: ds[name].variable for name in names}, attrs={"schema": SCHEMA})
+
+
+def _as_before(
+    galaxy: xr.Dataset, stored: StoredRows
+) -> tuple[dict[str, xr.Variable], Iterator[xr.Dataset]]:
+    """Return what is known of a galaxy, and its rows, from the store as it was."""
+    own = {*_ENTRY, *_PATHS, "first_bin"}
+    fact = {
+        str(name): value.variable for name, value in galaxy.data_vars.items() if name not in own
+    }
+    first, n_bin = int(galaxy["first_bin"]), int(galaxy["n_bin"])
+    if n_bin == 0:
+        return {}, iter(())
+    return fact, stored.rows(first, first + n_bin)
+
+
+def _galaxy(
+    run: Run, entry: Entry, bands: list[str]
+) -> tuple[dict[str, xr.Variable], Iterator[xr.Dataset]]:
+    """Return what is known of a galaxy, and its rows, from its files; nothing if they differ."""
+    name = str(entry["id"])
+    tasks = [Task(name, stage, "", str(entry[f"{stage}_key"])) for stage in (BINS, "fit")]
+    bins, fit = (read(task.path(run.store)) for task in tasks)
+    found = [list(map(str, ds["band"].values)) for ds in (bins, fit)]
+    fitted = fit.attrs[RECIPE]["outputs"][BINS]
+    if fitted != entry["bins_key"] or found != [bands, bands]:
+        logger.warning("%s is left out: its fit is not of its bins, or of the run's bands", name)
+        return {}, iter(())
+    rows_ = _rows(bins, fit)
+    return _facts(bins, rows_), iter((rows_,))
+
+
+def _rows(bins: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:
+    """Return the rows of one galaxy, without what is not the same for all: samples, spectra."""
+    results = results_of(fit)
+    of_fit = [*_OF_FITS, *results, *(f"{name}_{end}" for name in results for end in _MOMENTS)]
+    number = np.arange(bins.sizes[ROWS], dtype=np.int32)
+    values = {
+        "number": xr.Variable(ROWS, number, {"units": "", "long_name": "bin in its galaxy's map"}),
+        **{name: bins[name].variable for name in _OF_BINS if name in bins},
+        "band_flags": bins["flags"].variable,
+        **{name: fit[name].variable for name in of_fit if name in fit},
+    }
+    coords = {name: fit[name].variable for name in ("quantile", "band")}
+    return xr.Dataset(values, coords)
+
+
+def _facts(bins: xr.Dataset, rows_: xr.Dataset) -> dict[str, xr.Variable]:
+    """Return what is known of a galaxy as a whole."""
+
+    def count(value: int, meaning: str) -> xr.Variable:
+        return xr.Variable((), np.int64(value), {"units": "", "long_name": meaning})
+
+    facts = {
+        "n_bin": count(bins.sizes[ROWS], "bins"),
+        "n_pix": count(int(bins["n_pix"].sum()), "pixels in bins"),
+        "ny": count(bins.sizes["y"], "rows of the maps"),
+        "nx": count(bins.sizes["x"], "columns of the maps"),
+        "pivot_wave": bins["pivot_wave"].variable,
+        "flux": _summed(rows_["flux"], "flux density of all bins", power=1),
+        "flux_err": _summed(rows_["flux_err"], "its uncertainty, of independent bins", power=2),
+    }
+    for name in results_of(rows_):
+        if rows_[name].attrs.get("units") in ADDITIVE:
+            facts[name] = _total(rows_[name])
+    return facts
+
+
+def _summed(values: xr.DataArray, meaning: str, *, power: int) -> xr.Variable:
+    """Return sums over bins, (band,): of values, or in quadrature; NaN where no bin has one."""
+    total = (values.variable**power).sum(ROWS, min_count=1) ** (1 / power)
+    total.attrs = {"units": values.attrs["units"], "long_name": meaning}
+    return total
+
+
+def _total(values: xr.DataArray) -> xr.Variable:
+    """Return the logarithm of the sum over bins of a logarithm's medians."""
+    medians = values.sel(quantile=0.5).values
+    known = medians[np.isfinite(medians)]
+    total = float(np.logaddexp.reduce(known * np.log(10)) / np.log(10)) if known.size else np.nan
+    meaning = values.attrs.get("long_name", values.name)
+    attrs = {"units": values.attrs["units"], "long_name": f"{meaning}: sum of the bins' medians"}
+    return xr.Variable((), np.float64(total), attrs)
+
+
+def _galaxies(run: Run, entries: list[Entry], facts: list[dict[str, xr.Variable]]) -> xr.Dataset:
+    """Return the table of galaxies."""
+    forms = {name: variable for fact in facts for name, variable in fact.items()}
+    columns = {
+        name: xr.Variable("galaxy", _typed([entry[name] for entry in entries]), _ENTRY[name])
+        for name in _ENTRY
+    }
+    for name in sorted(forms):
+        form = forms[name]
+        empty = np.full(form.shape, 0 if form.dtype.kind == "i" else np.nan, form.dtype)
+        values = np.stack([fact[name].values if name in fact else empty for fact in facts])
+        columns[name] = xr.Variable(("galaxy", *form.dims), values, form.attrs)
+    for name, meaning in _PATHS.items():
+        paths = [_path(run, entry, name) for entry in entries]
+        columns[name] = xr.Variable("galaxy", _typed(paths), {"units": "", "long_name": meaning})
+    bands = xr.Variable("band", _typed(_bands(run)), {"units": "", "long_name": "band"})
+    return xr.Dataset(columns, {"band": bands}, {"schema": SCHEMA, "name": run.config.name})
+
+
+def _typed(values: list[Any]) -> np.ndarray[Any, Any]:
+    """Return values as an array; text of any length."""
+    return np.array(values, dtype=object if isinstance(values[0], str) else float)
+
+
+def _path(run: Run, entry: Entry, name: str) -> str:
+    """Return the file of a galaxy's maps, relative to the run; empty where there is none."""
+    galaxy = str(entry["id"])
+    if name == "maps":
+        task, suffix = Task(galaxy, "maps", "", str(entry["maps_key"])), SUFFIX
+    else:
+        kind = name.partition("_")[0]
+        task = Task(galaxy, kind, "", str(entry["products_key"]))
+        suffix = PRODUCT_FILES[kind]
+    return task.path(run.store, suffix).relative_to(run.store).as_posix() if task.key else ""
+
+
+def _write_tables(
+    paths: Sequence[Path], store: Path, galaxies: xr.Dataset, *, of_bins: bool, shard: int
+) -> None:
+    """Write one table, of galaxies or of bins, to files of several kinds."""
+    longest = {
+        str(name): max(1, *(len(str(word)) for word in galaxies[name].values))
+        for name in galaxies.data_vars
+        if galaxies[name].dtype.kind in "OT"
+    }
+    longest["galaxy"] = longest["id"]
+    names = galaxies["id"].values
+    stored = StoredRows(store, BINS, shard=shard)
+    n_row = stored.n_row if of_bins else len(names)
+    with table_files(paths, n_row=n_row, n_letter=longest) as append:
+        if not of_bins:
+            append(_flat(galaxies))
+            return
+        for block in stored.rows(0, n_row):
+            append(_flat(block.assign(galaxy=(ROWS, names[block["galaxy"].values]))))
+
+
+def _flat(ds: xr.Dataset) -> Table:
+    """Return a table: a column for each variable, or each of its quantiles or bands."""
+    table = Table()
+    for name in _in_order(ds):
+        variable = ds[name]
+        attrs = variable.attrs
+        ends = [""]
+        if variable.ndim == 2:
+            axis = str(variable.dims[1])
+            ends = [
+                f"_p{100 * value:.0f}" if axis == "quantile" else f"_{value}"
+                for value in ds[axis].values
+            ]
+        for i, end in enumerate(ends):
+            values = variable.values[:, i] if end else variable.values
+            table[f"{name}{end}"] = Column(
+                np.array(list(map(str, values))) if values.dtype.kind in "OT" else values,
+                unit=attrs.get("units") or None,
+                description=attrs.get("long_name") or None,
+            )
+    return table
+
+
+def _in_order(ds: xr.Dataset) -> list[str]:
+    """Return the variables of a table: what names a row, counts, results, then others."""
+    names = sorted(str(name) for name in ds.data_vars if not str(name).endswith(("_mean", "_std")))
+    first = [*_ENTRY, "galaxy", "number", "n_bin", "n_pix", "chi2", "n_eff", "flags"]
+    first += ["log_mass", "log_sfr"]
+    return [*(name for name in first if name in names), *(n for n in names if n not in first)]

@@ -1,0 +1,95 @@
+"""A run in an object store gives the same bytes as one on a disk, whoever does the work."""
+
+import pytest
+
+import pxdask
+from pxdask.cli.app import app
+from pxdask.core.errors import ConfigError, StoreError
+from tests.object_store import BUCKET, environment, s3_server
+from tests.survey.mini import outputs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store():
+    with s3_server() as variables, environment(**variables):
+        yield
+
+
+def survey(run):
+    """Return what `submit` needs to do a run once more."""
+    root = run.store.parent
+    return {"catalog": root / "catalog.ecsv", "config": root / "survey.yaml", "root": root}
+
+
+@pytest.fixture(scope="module")
+def far_run(finished_run):
+    place = f"s3://{BUCKET}/serial"
+    return pxdask.submit(**survey(finished_run), store=place, serial=True, progress=False)
+
+
+def test_serial_run(far_run, finished_run):
+    assert str(far_run.store) == f"s3://{BUCKET}/serial"
+    assert far_run.finished() == ["g00", "g01", "g02"]
+    assert outputs(far_run.store) == outputs(finished_run.store)
+    assert len(far_run.manifest()) == len(finished_run.manifest())
+
+
+def test_going_on_does_nothing_twice(far_run):
+    n_row = len(far_run.manifest())
+    again = pxdask.resume(str(far_run.store), serial=True, progress=False)
+    assert len(again.manifest()) == n_row
+
+
+def test_verify_collect_and_space(far_run, finished_run, own_run):
+    found = far_run.verify()
+    assert found.ok
+    assert found.n_whole == len(outputs(finished_run.store))
+    here, there = own_run.collect(), far_run.collect()
+    assert there.n_bin == here.n_bin
+    assert far_run.collect().n_read == 0
+    for table, other in zip(here.tables, there.tables, strict=True):
+        assert table.read_bytes() == other.read_bytes()
+    assert list(far_run.table()["log_mass"]) == list(own_run.table()["log_mass"])
+    sizes = dict(far_run.usage().iterrows("stage", "size"))
+    expected = dict(own_run.usage().iterrows("stage", "size"))
+    assert sizes["maps"] == expected["maps"]
+    assert sizes["survey.zarr"] == expected["survey.zarr"]
+
+
+def test_lost_and_damaged_objects_are_made_again(far_run, finished_run):
+    lost = far_run.product_paths("g01")["summary"]
+    lost.unlink()
+    cut = next((far_run.store / "galaxies").glob("*/g02/maps-*.zarr.zip"))
+    cut.write_bytes(cut.read_bytes()[:-40])
+    found = far_run.verify()
+    assert found.missing == (lost.relative_to(far_run.store).as_posix(),)
+    assert found.damaged == (cut.relative_to(far_run.store).as_posix(),)
+    far_run.product_paths("g02")["maps"].unlink()
+    again = pxdask.resume(far_run.store, serial=True, progress=False)
+    assert outputs(again.store) == outputs(finished_run.store)
+    assert again.verify().ok
+
+
+@pytest.mark.cluster
+def test_two_workers(finished_run):
+    place = f"s3://{BUCKET}/deep/er/dask"
+    run = pxdask.submit(**survey(finished_run), store=place, workers=2, progress=False)
+    assert outputs(run.store) == outputs(finished_run.store)
+    assert not [path for path in run.store.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_bucket_that_is_not_there(finished_run):
+    with pytest.raises(StoreError, match=r"s3://no-such-bucket/run.*bucket does not exist"):
+        pxdask.submit(**survey(finished_run), store="s3://no-such-bucket/run", serial=True)
+    with pytest.raises(ConfigError, match="s3://no-such-bucket/run is not a run"):
+        pxdask.open_run("s3://no-such-bucket/run")
+
+
+def test_commands_take_a_url(far_run, capsys):
+    for command in ("status", "maps", "verify", "du", "gc"):
+        assert app([command, str(far_run.store)], standalone_mode=False) in (None, 0)
+    said = capsys.readouterr().out
+    assert "3 of 3 galaxies have maps" in said
+    assert "0 files, 0 B would be removed" in said
