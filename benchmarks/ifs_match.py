@@ -15,7 +15,7 @@ from pxdask.ifs.spectral import corrected, match_spectra
 from pxdask.io.filters import load_filters
 from pxdask.kernels.emission_lines import near_lines
 from pxdask.simulate import IFUS
-from pxdask.sps.library import ModelLibrary, make_library
+from pxdask.sps.libraries import ModelLibrary, make_library
 from pxdask.sps.observed import observed_spectra, observer_of
 from pxdask.survey.products import ssp_dataset
 

@@ -25,13 +25,13 @@ from pxdask.fitting.chains import NormalDensity
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.target import Sampled
 from pxdask.io.filters import load_filters
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.survey.products import ssp_dataset
 from pxdask.testing import seds_of
 
 if TYPE_CHECKING:
     from pxdask.fitting.seds import Seds
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 N_SED, N_ALONE = 200, 2
 N_WALKER, N_STEP = 100, 1000

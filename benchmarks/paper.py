@@ -30,7 +30,7 @@ from pxdask.simulate.recovery import (
     paper_mocks,
     paper_models,
 )
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.model_set import make_model_set
 from pxdask.survey.products import ssp_dataset
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pxdask.core.models import ModelConfig
     from pxdask.fitting.fitter import Fitter
     from pxdask.simulate.recovery import Approach
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from pxdask.fitting.seds import Seds
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 
 class Prepared(Protocol):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pxdask.fitting.results import SedPosterior
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.target import Target
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
 

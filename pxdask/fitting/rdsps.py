@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pxdask.core.fits import RefineConfig
     from pxdask.fitting.rdsps_models import RdspsModels
     from pxdask.fitting.weighing import OneSed, Weighed
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
 

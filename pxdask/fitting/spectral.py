@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pxdask.fitting.rdsps import RdspsModels
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.spectral_data import SpectralData
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
 

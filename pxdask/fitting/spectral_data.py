@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.fits import FitConfig, SpectrumConfig
     from pxdask.fitting.seds import Seds
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
     Floats = NDArray[np.float64]
     Spectra = NDArray[np.float32] | NDArray[np.float64]

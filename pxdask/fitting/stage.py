@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.fits import FitConfig
     from pxdask.fitting.fitter import Fitter
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pxdask.core.fits import FitConfig
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.spectral_data import SpectralData
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
     from pxdask.sps.simulator import SimulatedModels
 
     Floats = NDArray[np.float64]

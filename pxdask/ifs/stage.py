@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from pxdask.core.ifs import MatchConfig
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 logger = logging.getLogger(__name__)
 

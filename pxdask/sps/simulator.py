@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.bandpass import Filter
     from pxdask.core.models import ModelConfig
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
     from pxdask.sps.priors import FreePrior
 
     Floats = NDArray[np.float64]

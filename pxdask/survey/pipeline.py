@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.products import Products
     from pxdask.survey.stages import Stage

@@ -17,7 +17,7 @@ from pxdask.fitting.posterior import FittedSeds
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset
 from pxdask.io.stores import is_published, publish, read
 from pxdask.sps import make_model_set
-from pxdask.sps.library import ModelLibrary
+from pxdask.sps.libraries import ModelLibrary
 from pxdask.sps.model_grid import at_redshift, make_model_grid
 from pxdask.survey.products import shared_ends, ssp_dataset
 from pxdask.survey.stored_models import library_models

@@ -22,7 +22,7 @@ from pxdask.io.catalog import rows
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset, load_filters
 from pxdask.io.stores import is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
-from pxdask.sps.library import ModelLibrary
+from pxdask.sps.libraries import ModelLibrary
 from pxdask.sps.model_grid import at_redshift, make_model_grid
 from pxdask.sps.model_set import check_models
 from pxdask.survey.inspect import resolved_bands

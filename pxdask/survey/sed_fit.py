@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.bandpass import Filter
     from pxdask.core.catalogs import TableBand
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 logger = logging.getLogger(__name__)
 

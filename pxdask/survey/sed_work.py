@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from pxdask.core.catalogs import CatalogConfig
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 BLOCKS = "blocks"
 """Folder of the files of blocks."""

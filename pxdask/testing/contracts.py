@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.schema import Schema
     from pxdask.fitting import Fitter
-    from pxdask.sps.library import ModelLibrary
+    from pxdask.sps.libraries import ModelLibrary
 
 
 class _Stage(Protocol):

@@ -14,7 +14,7 @@ from pxdask.core.flags import flag_attrs
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import BINS, IMAGE, MODELS
 from pxdask.fitting.seds import Seds
-from pxdask.sps.library import ModelLibrary
+from pxdask.sps.libraries import ModelLibrary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from pxdask.core.models import ModelConfig
 from pxdask.fitting import RdspsFitter, Seds
 from pxdask.io.filters import load_filters
 from pxdask.sps import synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.testing import digest
 from tests.mpi import mpirun
 

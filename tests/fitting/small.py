@@ -8,7 +8,7 @@ from pxdask.core.bandpass import Filter
 from pxdask.core.config import FitConfig
 from pxdask.core.models import ModelConfig
 from pxdask.sps import synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 
 CENTRES = {"nuv": 2300, "u": 3550, "r": 6200, "z": 9000, "k": 21600}
 FIXED = {"log_tau": 0.5, "dust2": {"low": 0.0, "high": 2.0}}

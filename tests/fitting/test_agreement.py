@@ -13,7 +13,7 @@ from pxdask.fitting.first_look import FirstLook
 from pxdask.fitting.stage import fitter_of
 from pxdask.fitting.target import HALF_RANGE, Observed, Sampled, Target
 from pxdask.kernels.quantiles import weighted_quantiles
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.testing import seds_of
 from tests.fitting.small import filters, fit_settings, populations, small_library
 

@@ -15,7 +15,7 @@ from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.nested import NestedFitter
 from pxdask.io.filters import load_filters
 from pxdask.sps import synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.model_set import check_models
 from pxdask.testing import digest
 

@@ -12,7 +12,7 @@ from pxdask.fitting.mcmc import McmcFitter, seds_together
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.stage import fitter_of
 from pxdask.fitting.target import HALF_RANGE, Sampled
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.testing import check_fitter, digest, seds_of
 from tests.fitting.small import FIXED, filters, fit_settings, populations, small_library
 

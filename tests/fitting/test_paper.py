@@ -24,7 +24,7 @@ from pxdask.simulate.recovery import (
     paper_models,
     recovery,
 )
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 
 pytestmark = [pytest.mark.slow, pytest.mark.statistical]
 

@@ -20,7 +20,7 @@ from pxdask.fitting.tables import flag_words, gather
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.sps import PhotometryEngine, SpectrumEngine, synthetic_ssp
 from pxdask.sps.derived import derived_attrs
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.model_set import band_coords
 
 BANDS = tuple(

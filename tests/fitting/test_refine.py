@@ -15,7 +15,7 @@ from pxdask.core.models import ModelConfig
 from pxdask.fitting import RdspsFitter
 from pxdask.fitting.refine import Proposal
 from pxdask.sps import synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.testing import fake_models, library_of, seds_of
 
 WAVES = np.geomspace(1600, 22000, 10)

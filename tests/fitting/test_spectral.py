@@ -25,7 +25,7 @@ from pxdask.fitting.spectral_data import (
 )
 from pxdask.fitting.stage import join_blocks
 from pxdask.sps import PhotometryEngine, synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.observed import observer_of
 from pxdask.testing import check_fitter, digest
 from tests.paths import real_data

@@ -10,7 +10,7 @@ from pxdask.core.bandpass import Filter
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import CUBE, IMAGE
 from pxdask.sps import PhotometryEngine, synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.observed import observer_of
 
 Z = 0.03

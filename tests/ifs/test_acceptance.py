@@ -20,7 +20,7 @@ from pxdask.io.filters import load_filters
 from pxdask.simulate import IFUS, MockGalaxy, observe_ifs, smooth_mismatch, truth_maps
 from pxdask.simulate.sampling import resample
 from pxdask.sps import PhotometryEngine, synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from tests.ifs.cubes import slices
 
 BANDS = (

@@ -21,7 +21,7 @@ from pxdask.ifs.products import (
     spectral_products,
 )
 from pxdask.sps import synthetic_ssp
-from pxdask.sps.library import ModelLibrary
+from pxdask.sps.libraries import ModelLibrary
 from pxdask.testing import check_stage, fake_galaxy
 from tests.binning.test_spectra import cube_of
 from tests.ifs.test_lines import LSF, TRUE, WAVE, Z, mock

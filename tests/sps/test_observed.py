@@ -14,7 +14,7 @@ from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import SSP
 from pxdask.sps import PhotometryEngine, SpectrumEngine, synthetic_ssp
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.observed import (
     Observer,
     bin_edges_of,

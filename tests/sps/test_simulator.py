@@ -4,7 +4,7 @@ import pytest
 from pxdask.core.errors import ConfigError
 from pxdask.core.models import ModelConfig
 from pxdask.sps import PhotometryEngine, make_model_set
-from pxdask.sps.library import make_library
+from pxdask.sps.libraries import make_library
 from pxdask.sps.priors import draw, resolve_priors
 from pxdask.sps.sampling import unit_points
 from pxdask.sps.simulator import RedshiftEngines, Simulator
