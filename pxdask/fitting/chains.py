@@ -175,7 +175,7 @@ def first_chain(
         Positions that the first mixture is fitted to. Default: `Target.start`.
     """
     sampled, mcmc = target.sampled, target.sampled.settings.mcmc
-    rng = stream(sampled.library.seed, *key, "mcmc")
+    rng = stream(sampled.model_library.seed, *key, "mcmc")
     density = NormalDensity(target, np.array([sed]))
 
     def of_sed(position: Floats) -> Floats:

@@ -94,7 +94,7 @@ class McmcModels:
         fit = fit_dataset(
             posteriors,
             results=sampled.results,
-            bands=xr.Dataset(coords=band_coords(sampled.library.filters)),
+            bands=xr.Dataset(coords=band_coords(sampled.model_library.filters)),
             seds=seds,
             attrs={
                 "method": "mcmc",

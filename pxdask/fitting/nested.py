@@ -132,7 +132,7 @@ class NestedModels:
         fit = fit_dataset(
             posteriors,
             results=sampled.results,
-            bands=xr.Dataset(coords=band_coords(sampled.library.filters)),
+            bands=xr.Dataset(coords=band_coords(sampled.model_library.filters)),
             seds=seds,
             attrs={
                 "method": "nested",
@@ -149,7 +149,7 @@ class NestedModels:
             lambda cube: target(cube, np.full(len(cube), sed)),
             n_dim=self.sampled.n_dim,
             settings=self.sampled.settings.nested,
-            rng=stream(self.sampled.library.seed, *key, "nested"),
+            rng=stream(self.sampled.model_library.seed, *key, "nested"),
         )
         return sample_summary(
             target,

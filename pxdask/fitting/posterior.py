@@ -105,7 +105,7 @@ class FittedSeds:
         Schema fit/2.
     seds : Dataset
         Schema seds/1: what was fitted, row by row.
-    library : callable
+    model_library : callable
         Gives the models of a redshift; of None, where redshift is free.
     seed : int
         Of what is drawn from the samples.
@@ -120,7 +120,7 @@ class FittedSeds:
 
     fit: xr.Dataset
     seds: xr.Dataset
-    library: Callable[[float | None], ModelLibrary]
+    model_library: Callable[[float | None], ModelLibrary]
     seed: int = 1
     free_redshift: bool = False
 
@@ -332,4 +332,4 @@ class FittedSeds:
             words = flag_words(self.fit["flags"].values[row])
             raise DataError(f"SED {self.ids[row]!r} has no posterior: {words or 'not finite'}")
         redshift = None if self.free_redshift else float(self.seds["redshift"].values[row])
-        return self.library(redshift), values
+        return self.model_library(redshift), values

@@ -325,7 +325,10 @@ class RdspsModels:
         """Return the posterior of one SED."""
         sed = one.sed
         if one.weights is not None and self.tables is not None:
-            return self._broad(one, one.weights, self.tables)
+            found = self._broad(one, one.weights, self.tables)
+            if not self.refiner or found.n_eff >= self.settings.refine.min_n_eff:
+                return found
+            one = self._alone(one)  # sums by class do not tell where to draw more models
         if sed.n_detected:
             models, weighed = self.candidates(one)
             if np.any(np.isfinite(weighed.ln_weight)):

@@ -110,7 +110,7 @@ class Refiner:
     ----------
     settings : RefineConfig
         Effective number wanted, models per round, rounds.
-    library : ModelLibrary
+    model_library : ModelLibrary
         Populations, priors, redshift.
     n_model, seed : int
         Of the drawn set.
@@ -119,7 +119,7 @@ class Refiner:
     """
 
     settings: RefineConfig
-    library: ModelLibrary
+    model_library: ModelLibrary
     n_model: int
     seed: int
     number: NDArray[np.int64] | None = None
@@ -127,7 +127,7 @@ class Refiner:
     @cached_property
     def _engine(self) -> PhotometryEngine:
         """What makes models."""
-        lib = self.library
+        lib = self.model_library
         return PhotometryEngine(
             lib.ssp, lib.filters, redshift=lib.redshift or 0.0, settings=lib.settings
         )
@@ -135,9 +135,9 @@ class Refiner:
     @cached_property
     def _points(self) -> Floats:
         """Points of the unit cube that the drawn set is at, (n_model, n_dim)."""
-        priors = resolve_priors(self.library.settings, redshift=self.library.redshift)
+        priors = resolve_priors(self.model_library.settings, redshift=self.model_library.redshift)
         return unit_points(
-            self.library.settings.sampling,
+            self.model_library.settings.sampling,
             n_dim=len(priors),
             seed=self.seed,
             start=0,
@@ -202,8 +202,8 @@ class Refiner:
 
     def _made(self, points: Floats, table: RdspsModels, sed: OneSed) -> _Cloud:
         """Return models at some points of the unit cube."""
-        settings = self.library.settings
-        priors = resolve_priors(settings, redshift=self.library.redshift)
+        settings = self.model_library.settings
+        priors = resolve_priors(settings, redshift=self.model_library.redshift)
         parameters = draw(priors, points, settings=settings)
         flux = np.ascontiguousarray(self._engine.flux(parameters).T)
         values = {**parameters, **self._engine.derived(parameters)}

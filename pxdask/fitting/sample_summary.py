@@ -74,7 +74,7 @@ def sample_summary(
     flags |= _odd_flux(float(target.best_scale[sed]), key)
     samples = None
     if sampled.settings.n_samples:
-        rng = stream(sampled.library.seed, *key, "samples")
+        rng = stream(sampled.model_library.seed, *key, "samples")
         samples = rows[:, rng.choice(len(cube), size=sampled.settings.n_samples, p=share)]
     numbers: dict[str, float] = dict(extra or {})
     spectral: dict[str, Floats] = {}

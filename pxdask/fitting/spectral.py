@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,7 +95,7 @@ class SpectralRdsps:
 
     def prepare(self, library: ModelLibrary) -> SpectralModels:
         """Return the models made ready for fitting; see `pxdask.fitting.Fitter`."""
-        photometry = RdspsFitter(self.settings, whole=False).prepare(library)
+        photometry = RdspsFitter(self.settings).prepare(library)
         models = library.draw()
         free = free_parameters(library.settings)
         given = {name: models[name].values for name in free if name in models}
@@ -109,7 +110,7 @@ class SpectralModels:
     ----------
     settings : FitConfig
         Likelihood, systematic errors, spectra.
-    library : ModelLibrary
+    model_library : ModelLibrary
         Populations and redshifts.
     photometry : RdspsModels
         Fits SEDs without a spectrum, and holds the models' photometry.
@@ -118,16 +119,21 @@ class SpectralModels:
     """
 
     settings: FitConfig
-    library: ModelLibrary
+    model_library: ModelLibrary
     photometry: RdspsModels
     parameters: Mapping[str, Floats]
+
+    @cached_property
+    def drawn(self) -> RdspsModels:
+        """The models in the order in which they were drawn, which their spectra have."""
+        return RdspsFitter(self.settings, whole=False).prepare(self.model_library)
 
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
         chosen = self.settings.spectrum
         if seds.spectrum is None or chosen.use == "photometry":
             return self.photometry.fit(seds)
-        data = spectral_data(seds, self.library, settings=self.settings)
+        data = spectral_data(seds, self.model_library, settings=self.settings)
         found = [False] * len(seds) if data is None else [one is not None for one in data.targets]
         with_spectrum, without = np.flatnonzero(found), np.flatnonzero(~np.array(found, bool))
         fit = self.photometry.fit(chosen_seds(seds, without))
@@ -135,7 +141,7 @@ class SpectralModels:
             rows = chosen_seds(seds, with_spectrum)
             if chosen.use == "spectrum":
                 rows = replace(rows, flux=np.full_like(rows.flux, np.nan))
-            of_spectra = self.photometry.dataset(self._posteriors(rows, data), seds)
+            of_spectra = self.drawn.dataset(self._posteriors(rows, data), seds)
             fit = interleaved(of_spectra, fit, with_spectrum, without)
         n_order = 1 + (chosen.polynomial_order or 0)
         fit = with_spectral_variables(fit, seds, n_order=n_order)
@@ -229,16 +235,16 @@ class SpectralModels:
         n_model: int,
     ) -> Weighed:
         """Return amplitudes and ln weights of the first models against one SED."""
-        chosen, rows = self.settings.spectrum, self.photometry.rows
+        chosen, rows = self.settings.spectrum, self.drawn.rows
         surviving = rows.scaled[0][:n_model]
         bands = _one(seds, sed, self.settings)
         first, second, third = sums
         if bands.n_detected:
             of_bands = weigh(
                 bands,
-                self.photometry.flux,
+                self.drawn.flux,
                 np.arange(n_model),
-                dof=self.photometry.dof,
+                dof=self.drawn.dof,
                 of_mass=[],
                 surviving=surviving,
             )
@@ -260,13 +266,13 @@ class SpectralModels:
         values = values + spectral_ln_likelihood(chi2, target, weight=chosen.weight)
         usable = (scale.value > 0) & np.isfinite(values) & np.isfinite(scale.err)
         log_mass = np.log10(np.where(usable, scale.value, 1.0) * surviving)
-        for name, prior in self.photometry.mass_priors.items():
+        for name, prior in self.drawn.mass_priors.items():
             values = values + joint_ln_density(prior, rows.of(name)[:n_model], log_mass)
         return Weighed(scale, np.where(usable, values, -np.inf))
 
     def _ln_bands(self, bands: OneSed, scale: Floats) -> Floats:
         """Return ln likelihood (n_model,) of the photometry at given amplitudes."""
-        models = np.ascontiguousarray(self.photometry.flux[:, : scale.size])
+        models = np.ascontiguousarray(self.drawn.flux[:, : scale.size])
         values = np.zeros(scale.size)
         if bands.n_detected and self.settings.likelihood == "gaussian":
             chi2 = chi_square(bands.flux, bands.error, models, scale=scale)
@@ -288,7 +294,7 @@ class SpectralModels:
         data: SpectralData,
     ) -> SedPosterior:
         """Return the posterior of one SED."""
-        models, settings = replace(self.photometry, refiner=None), self.settings
+        models, settings = replace(self.drawn, refiner=None), self.settings
         bands = _one(seds, sed, settings)
         n_used = bands.n_detected + bands.limited.size
         weighed = self._weights(seds, sed, target, sums, models.flux.shape[1])

@@ -39,7 +39,7 @@ class FitStage:
     ----------
     config : FitConfig
         Settings of the fit.
-    library : callable
+    model_library : callable
         Gives the models of a redshift, with the cube's bands in the cube's order.
     model_settings : mapping
         JSON values that decide what ``library`` gives.
@@ -48,7 +48,7 @@ class FitStage:
     """
 
     config: FitConfig
-    library: Callable[[float], ModelLibrary]
+    model_library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     start: int
     stop: int
@@ -89,7 +89,7 @@ class FitStage:
             If the models' bands are not those of the bins.
         """
         galaxy_id = galaxy.get("id", "of unknown id")
-        library = self.library(redshift_of(galaxy))
+        library = self.model_library(redshift_of(galaxy))
         wanted = [str(name) for name in bins["band"].values]
         if wanted != list(library.bands):
             raise ConfigError(

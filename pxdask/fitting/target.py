@@ -127,19 +127,19 @@ class Sampled:
     ----------
     settings : FitConfig
         Likelihood, systematic errors, upper limits.
-    library : ModelLibrary
+    model_library : ModelLibrary
         Bands, priors, seed of the run.
     """
 
     settings: FitConfig
-    library: ModelLibrary
+    model_library: ModelLibrary
     simulator: Simulator = field(init=False)
     first: FirstModels = field(init=False)
 
     def __post_init__(self) -> None:
-        simulator = Simulator(self.library)
+        simulator = Simulator(self.model_library)
         unit = unit_points(
-            "sobol", n_dim=simulator.n_dim, seed=self.library.seed, start=0, stop=N_START
+            "sobol", n_dim=simulator.n_dim, seed=self.model_library.seed, start=0, stop=N_START
         )
         models = simulator.simulate(unit)
         if not np.all(np.isfinite(models.flux)):
@@ -178,12 +178,12 @@ class Sampled:
         DataError
             If they have other bands than the library, in number.
         """
-        n_band = len(self.library.filters)
+        n_band = len(self.model_library.filters)
         if seds.flux.shape[1] != n_band:
             raise DataError(f"the SEDs have {seds.flux.shape[1]} bands, the models {n_band}")
         data = observed(seds, self.settings)
         if self.settings.spectrum.use != "photometry":
-            spectra = spectral_data(seds, self.library, settings=self.settings)
+            spectra = spectral_data(seds, self.model_library, settings=self.settings)
             if spectra is not None:
                 return self._joint(data, spectra)
         looks = tuple(self._look(data, sed) for sed in range(len(data.flux)))

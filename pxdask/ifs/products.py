@@ -292,7 +292,7 @@ class LinesStage:
 
     Attributes
     ----------
-    library : callable
+    model_library : callable
         Gives the models of a redshift.
     model_settings : mapping
         What identifies the models, as JSON values.
@@ -304,7 +304,7 @@ class LinesStage:
         Draws of each bootstrap.
     """
 
-    library: Callable[[float], ModelLibrary]
+    model_library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     seed: int
     sigma: float = 0.0
@@ -348,7 +348,7 @@ class LinesStage:
         """
         name = galaxy.get("id", "of unknown id")
         redshift = redshift_of(galaxy)
-        spectra, library = spectra_of_bins(bins), self.library(redshift)
+        spectra, library = spectra_of_bins(bins), self.model_library(redshift)
         logger.info("galaxy %s: products of %d spectra", name, len(spectra.flux))
         return spectral_products(
             spectra,

@@ -32,7 +32,7 @@ class SpectraStage:
     ----------
     config : MatchConfig
         Settings of the factor; not enabled, spectra stay as they are.
-    library : callable
+    model_library : callable
         Gives the models of a redshift, with the images' bands in their order. Not called where
         matching is not enabled.
     model_settings : mapping
@@ -40,7 +40,7 @@ class SpectraStage:
     """
 
     config: MatchConfig
-    library: Callable[[float], ModelLibrary]
+    model_library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     name: ClassVar[str] = "spectra"
     version: ClassVar[int] = 1
@@ -81,7 +81,7 @@ class SpectraStage:
         if not self.config.enabled:
             return CUBE.validate(ifs)
         galaxy_id = galaxy.get("id", "of unknown id")
-        library = self.library(redshift_of(galaxy))
+        library = self.model_library(redshift_of(galaxy))
         try:
             result = match_spectra(cube, ifs, library, settings=self.config)
         except (ConfigError, DataError) as error:

@@ -127,7 +127,7 @@ class CatalogRun:
         return Posterior(
             fit=gather(parts, n_sed=wanted.size),
             seds=seds.isel(bin=wanted),
-            library=ModelSource(self.config.models, curves, self.config.seed),
+            model_library=ModelSource(self.config.models, curves, self.config.seed),
             seed=self.config.seed,
             free_redshift="redshift" in self.config.models.priors,
         )

@@ -134,7 +134,9 @@ class Posterior(FittedSeds):
             raise ConfigError(f"{path} holds something else; take another folder")
         known = self.seds["redshift"].values
         usable = known[np.isfinite(known) & (known > 0)]
-        models = self.library(None if self.free_redshift or not usable.size else float(usable[0]))
+        models = self.model_library(
+            None if self.free_redshift or not usable.size else float(usable[0])
+        )
         publish(self.fit, path / FIT_FILE)
         publish(self.seds, path / SEDS_FILE)
         publish(filters_to_dataset(models.filters), path / FILTERS_FILE)
@@ -167,7 +169,9 @@ class Posterior(FittedSeds):
         return cls(
             fit=FIT.validate(read(path / FIT_FILE)),
             seds=SEDS.validate(read(path / SEDS_FILE)),
-            library=ModelSource(ModelConfig.model_validate(facts["models"]), curves, facts["seed"]),
+            model_library=ModelSource(
+                ModelConfig.model_validate(facts["models"]), curves, facts["seed"]
+            ),
             seed=facts["seed"],
             free_redshift=facts["free_redshift"],
         )

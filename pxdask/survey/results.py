@@ -239,7 +239,7 @@ class Run:
         )
         free = "redshift" in self.config.models.priors
         return Posterior(
-            fit=fit, seds=seds, library=source, seed=self.config.seed, free_redshift=free
+            fit=fit, seds=seds, model_library=source, seed=self.config.seed, free_redshift=free
         )
 
     def bins(self) -> QTable:

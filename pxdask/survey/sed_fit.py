@@ -151,7 +151,7 @@ def fit(
         found = fit_rows(observed, source, settings=how, free_redshift=free, report=report)
     fitted = found.joined(n_sed)
     warn(observed, fitted, found.reasons)
-    return Posterior(fit=fitted, seds=observed, library=source, seed=seed, free_redshift=free)
+    return Posterior(fit=fitted, seds=observed, model_library=source, seed=seed, free_redshift=free)
 
 
 def fit_rows(

@@ -36,7 +36,7 @@ class CatalogContext:
     config: CatalogConfig
     products: Products
 
-    def library(self, redshift: float | None) -> ModelLibrary:
+    def model_library(self, redshift: float | None) -> ModelLibrary:
         """Return the models of a redshift."""
         return model_library(
             self.products,
@@ -96,7 +96,7 @@ def _fit_block(some: xr.Dataset, key: str, context: CatalogContext) -> dict[int,
     """Publish the fit of a block; return why some rows have none."""
     found = fit_rows(
         some,
-        context.library,
+        context.model_library,
         settings=context.config.fit,
         free_redshift="redshift" in context.config.models.priors,
     )

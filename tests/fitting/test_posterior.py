@@ -77,7 +77,7 @@ def fitted(ssp, *, config=None, truth=TRUTH, log_mass=10.0, spread=0.0, samples=
             flux_err=seds.flux_err,
             redshift=np.full(2, REDSHIFT),
         ),
-        library=lambda z: make_library(ssp, BANDS, settings=config, redshift=z, seed=1),
+        model_library=lambda z: make_library(ssp, BANDS, settings=config, redshift=z, seed=1),
         free_redshift="redshift" in extra,
     )
 
@@ -250,7 +250,7 @@ def test_rows_and_dataset(ssp):
     assert list(ds["id"].values) == ["a", "b"]
     FIT.validate(ds.drop_vars("id"))
     with pytest.raises(DataError, match="2 posteriors of 1 SEDs"):
-        FittedSeds(posterior.fit, posterior.seds.isel(bin=[0]), posterior.library)
+        FittedSeds(posterior.fit, posterior.seds.isel(bin=[0]), posterior.model_library)
 
 
 def test_gather_puts_rows_where_they_belong(ssp):

@@ -118,3 +118,16 @@ def test_what_cannot_be_refined_is_refused():
         fitter(refine=REFINE).prepare(library_of(models))
     with pytest.raises(ConfigError, match="redshift is free"):
         fitter(refine=REFINE).prepare(replace(library_of(models), redshift=None))
+
+
+def test_a_posterior_that_is_summed_by_class_is_refined_too():
+    # so faint that most models are within depth
+    wide, seds = library(2**15), sed(3.0)
+    plain = fitter().prepare(wide).fit(seds)
+    n_eff = plain["n_eff"].item()
+    settings = REFINE.model_copy(update={"min_n_eff": 3 * n_eff, "n_models": 2**15})
+    more = fitter(refine=settings).prepare(wide).fit(seds)
+    assert more["n_eff"].item() > 1.5 * n_eff
+    for name in ("logzsol", "dust2", "log_mass"):
+        low, middle, high = plain[name].values[0]
+        assert more[name].values[0, 1] == pytest.approx(middle, abs=0.1 * (high - low)), name
