@@ -38,7 +38,7 @@ BROAD_LEAST = 8192
 BROAD_SHARE = 0.05
 """Part of the library that they must be, for it to pay."""
 
-BROAD_NORM = 2000.0
+BROAD_NORM = 6000.0
 """Greatest sum of (S/N)^2 at which single precision is enough: summaries are then right to
 1e-4 [1]."""
 

@@ -178,7 +178,7 @@ def test_kill_9_of_the_scheduler(survey, tmp_path, caplog):
         process.wait()
         process.stdout.close()
     assert outputs(store) != wanted
-    assert not any('"failed"' in path.read_text() for path in (store / "manifest").iterdir())
+    assert not any('"failed"' in path.read_text() for path in (store / "manifest").glob("*"))
     with pxdask.connect("local", workers=2) as client:
         pxdask.resume(store, client, progress=False)
     check(store, wanted, lost=2)

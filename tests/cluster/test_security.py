@@ -130,12 +130,17 @@ def test_only_holders_join_a_cluster_that_reads_its_credentials_from_settings():
 @pytest.mark.cluster
 def test_a_local_cluster_listens_on_loopback_only():
     """Every port of every process: scheduler, nannies, workers, and their dashboards."""
-    with pxdask.connect("local", workers=2):
+
+    def listening():
         us = psutil.Process()
-        open_at = {
-            connection.laddr.ip
+        return {
+            connection.laddr
             for process in [us, *us.children(recursive=True)]
             for connection in process.net_connections(kind="inet")
             if connection.status == psutil.CONN_LISTEN
         }
-    assert open_at == {"127.0.0.1"}
+
+    before = listening()  # a cluster of another test may be on its way out
+    with pxdask.connect("local", workers=2):
+        opened = listening() - before
+    assert {address.ip for address in opened} == {"127.0.0.1"}
