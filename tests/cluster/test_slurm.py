@@ -166,7 +166,7 @@ def opened_before():
 
 
 @pytest.fixture(scope="class")
-def client(slurm, opened_before):
+def client(slurm, opened_before):  # noqa: ARG001  which must look before this listens
     shared = slurm.folder / "shared-tls"
     with pxdask.connect(
         "slurm", memory="1GB", interface="lo", shared=str(shared), dashboard_port=0
