@@ -123,12 +123,11 @@ def import_map(
     """Take the map of a pixbin file, for the setting `binning: {method: map, map: FILE}`."""
     from astropy.wcs import WCS  # noqa: PLC0415
 
-    from pxdask.core.errors import ConfigError  # noqa: PLC0415
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.io.fits import write_image  # noqa: PLC0415
     from pxdask.io.pixedfit_bins import read_pixedfit_map  # noqa: PLC0415
 
-    if file.exists() and not overwrite:
-        raise ConfigError(f"{file} exists; remove it, or say --overwrite")
+    refuse_existing(file, overwrite=overwrite)
     bin_map, wcs = read_pixedfit_map(source)
     header = {} if wcs is None else dict(WCS(wcs).to_header(relax=True))
     write_image(file, (bin_map + 1).astype(np.int32), header)

@@ -58,13 +58,12 @@ def plot(
 ) -> None:
     """Draw a bin's photometry and spectrum, with the model that fits best."""
     from pxdask.core.rows import redshift_of  # noqa: PLC0415
-    from pxdask.io.catalog import rows  # noqa: PLC0415
     from pxdask.plots.spectra import write_spectrum_figure  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     run = open_run(store)
     bins = run.dataset(galaxy, "bins")
-    redshift = redshift_of(next(row for row in rows(run.catalog) if row["id"] == galaxy))
+    redshift = redshift_of(run.row(galaxy))
     write_spectrum_figure(
         file,
         bins,
@@ -85,10 +84,11 @@ def maps(
     overwrite: Overwrite = False,
 ) -> None:
     """Write maps of emission lines, Dn4000, dust and SFR by H alpha as a FITS file."""
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.io.export import write_line_maps  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
-    _keep(file, overwrite=overwrite)
+    refuse_existing(file, overwrite=overwrite)
     write_line_maps(file, open_run(store).line_maps(galaxy))
     out.print(str(file), markup=False, highlight=False, soft_wrap=True)
 
@@ -102,7 +102,6 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write images and matched spectra in piXedfit's layout (specphoto)."""
-    from pxdask.io.catalog import rows  # noqa: PLC0415
     from pxdask.io.pixedfit_specphoto import write_pixedfit_specphoto  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
@@ -112,20 +111,12 @@ def export(
         file,
         images,
         spectra,
-        galaxy=next(row for row in rows(run.catalog) if row["id"] == galaxy),
+        galaxy=run.row(galaxy),
         survey=str(spectra.attrs.get("kind", "generic")),
         filters=[run.config.band(str(name)).filter for name in images["band"].values],
         overwrite=overwrite,
     )
     out.print(str(file), markup=False, highlight=False, soft_wrap=True)
-
-
-def _keep(file: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a file unless asked to."""
-    from pxdask.core.errors import ConfigError  # noqa: PLC0415
-
-    if file.exists() and not overwrite:
-        raise ConfigError(f"{file} is there already; give --overwrite to replace it")
 
 
 def _facts(header: IfsHeader) -> list[tuple[str, str]]:

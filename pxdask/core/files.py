@@ -7,7 +7,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from pxdask.core.errors import StoreError
+from pxdask.core.errors import ConfigError, StoreError
 from pxdask.core.remote import FarLines, far, uploading
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class Lines(Protocol):
     def close(self) -> None:
         """Let others see all that was taken."""
         ...
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise `ConfigError` where a file is there and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
 
 
 @contextmanager

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
 from pxdask.core.flags import Flag
 from pxdask.fitting.chains import first_chain, run
 from pxdask.fitting.convergence import thinning
-from pxdask.fitting.results import fit_dataset, nothing
-from pxdask.fitting.sample_summary import sample_summary
-from pxdask.fitting.spectral_term import check_spectral, with_spectra
+from pxdask.fitting.sample_summary import sample_summary, sampled_dataset, unfitted
+from pxdask.fitting.spectral_term import check_spectral
 from pxdask.fitting.target import Sampled
-from pxdask.sps.model_set import band_coords
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig
@@ -91,19 +89,8 @@ class McmcModels:
         n_together = seds_together(settings, sampled.simulator.n_dim)
         for first in range(0, len(seds), n_together):
             posteriors += self._some(seds.rows(first, first + n_together))
-        fit = fit_dataset(
-            posteriors,
-            results=sampled.results,
-            bands=xr.Dataset(coords=band_coords(sampled.model_library.filters)),
-            seds=seds,
-            attrs={
-                "method": "mcmc",
-                "n_walkers": settings.mcmc.n_walkers,
-                "likelihood": settings.likelihood,
-                "systematic_error": settings.systematic_error,
-            },
-        )
-        return with_spectra(fit, seds, settings=settings.spectrum)
+        method = {"method": "mcmc", "n_walkers": settings.mcmc.n_walkers}
+        return sampled_dataset(posteriors, sampled, seds, method=method)
 
     def _some(self, seds: Seds) -> list[SedPosterior]:
         """Return the posteriors of SEDs that are sampled together."""
@@ -113,14 +100,7 @@ class McmcModels:
         chains = {int(sed): first_chain(target, int(sed), seds.keys[sed]) for sed in usable}
         run(target, list(chains.values()), settings.mcmc)
         return [
-            self._posterior(target, chains[sed])
-            if sed in chains
-            else nothing(
-                len(sampled.results),
-                seds.flux.shape[1],
-                n_sample=settings.n_samples,
-                n_used=int(target.data.n_used[sed]),
-            )
+            self._posterior(target, chains[sed]) if sed in chains else unfitted(target, sed)
             for sed in range(len(seds))
         ]
 

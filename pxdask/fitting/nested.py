@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import xarray as xr
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
-from pxdask.fitting.results import fit_dataset, nothing
-from pxdask.fitting.sample_summary import sample_summary
-from pxdask.fitting.spectral_term import check_spectral, with_spectra
+from pxdask.fitting.sample_summary import sample_summary, sampled_dataset, unfitted
+from pxdask.fitting.spectral_term import check_spectral
 from pxdask.fitting.target import Sampled
 from pxdask.kernels.likelihood import effective_number
-from pxdask.sps.model_set import band_coords
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig, NestedConfig
@@ -121,27 +119,11 @@ class NestedModels:
         posteriors = [
             self._posterior(target, sed, seds.keys[sed])
             if math.isfinite(target.best_scale[sed])
-            else nothing(
-                len(sampled.results),
-                seds.flux.shape[1],
-                n_sample=settings.n_samples,
-                n_used=int(target.data.n_used[sed]),
-            )
+            else unfitted(target, sed)
             for sed in range(len(seds))
         ]
-        fit = fit_dataset(
-            posteriors,
-            results=sampled.results,
-            bands=xr.Dataset(coords=band_coords(sampled.model_library.filters)),
-            seds=seds,
-            attrs={
-                "method": "nested",
-                "sampler": settings.nested.sampler,
-                "likelihood": settings.likelihood,
-                "systematic_error": settings.systematic_error,
-            },
-        )
-        return with_spectra(fit, seds, settings=settings.spectrum)
+        method = {"method": "nested", "sampler": settings.nested.sampler}
+        return sampled_dataset(posteriors, sampled, seds, method=method)
 
     def _posterior(self, target: Target, sed: int, key: tuple[str | int, ...]) -> SedPosterior:
         """Return the posterior of one SED."""

@@ -7,21 +7,25 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.core.schema import QUANTILES
-from pxdask.fitting.results import SedPosterior
+from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
+from pxdask.fitting.spectral_term import with_spectra
 from pxdask.fitting.target import EDGE, LEANING, LOG_FLOOR, ODD_SCALES
 from pxdask.kernels.quantiles import weighted_quantiles
 from pxdask.sps.derived import derived_attrs
+from pxdask.sps.model_set import band_coords
 from pxdask.sps.priors import ends_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pxdask.fitting.seds import Seds
     from pxdask.fitting.target import Sampled, Target
 
     Floats = NDArray[np.float64]
@@ -95,6 +99,40 @@ def sample_summary(
         extra=numbers,
         spectral=spectral,
     )
+
+
+def unfitted(target: Target, sed: int) -> SedPosterior:
+    """Return the posterior of an SED that cannot be sampled."""
+    sampled = target.sampled
+    return nothing(
+        len(sampled.results),
+        len(sampled.model_library.filters),
+        n_sample=sampled.settings.n_samples,
+        n_used=int(target.data.n_used[sed]),
+    )
+
+
+def sampled_dataset(
+    posteriors: Sequence[SedPosterior],
+    sampled: Sampled,
+    seds: Seds,
+    *,
+    method: Mapping[str, object],
+) -> xr.Dataset:
+    """Return posteriors as schema fit/2; ``method`` are attributes that tell how samples came."""
+    settings = sampled.settings
+    fit = fit_dataset(
+        posteriors,
+        results=sampled.results,
+        bands=xr.Dataset(coords=band_coords(sampled.model_library.filters)),
+        seds=seds,
+        attrs={
+            **method,
+            "likelihood": settings.likelihood,
+            "systematic_error": settings.systematic_error,
+        },
+    )
+    return with_spectra(fit, seds, settings=settings.spectrum)
 
 
 def _odd_flux(scale: float, key: tuple[str | int, ...]) -> int:

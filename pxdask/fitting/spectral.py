@@ -14,12 +14,16 @@ from scipy.special import log_ndtr
 from pxdask.core.schema import FIT
 from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.results import SedPosterior, nothing
-from pxdask.fitting.spectral_data import likelihood_of_spectrum, spectral_data
+from pxdask.fitting.spectral_data import (
+    fitted_model,
+    results_of_spectrum,
+    spectral_data,
+    with_fitted,
+)
 from pxdask.fitting.spectral_join import chosen_seds, interleaved, with_spectral_variables
 from pxdask.fitting.spectral_tiles import SpectraTiles
 from pxdask.fitting.target import observed
 from pxdask.fitting.weighing import OneSed, Weighed, one_sed, weigh
-from pxdask.kernels.legendre import legendre_basis
 from pxdask.kernels.likelihood import (
     Scale,
     chi_square,
@@ -207,24 +211,17 @@ class SpectralModels:
                 if not np.isfinite(weighed.ln_weight[best]):
                     continue
                 scale = float(weighed.scale.value[best])
-                model = self._best_model(spectra.one(best), now[i], scale)
+                model = fitted_model(spectra.one(best), now[i], settings=settings, scale=scale)
                 kept = clipped(targets[i], model, clip_sigma=settings.clip_sigma)
                 order = now[i].basis.shape[0] - 1
                 if np.array_equal(kept, now[i].fitted) or np.count_nonzero(kept) <= order + 1:
                     continue
-                now[i] = _with_fitted(targets[i], kept)
+                now[i] = with_fitted(targets[i], kept)
                 still.append(i)
             moving = still
             if not moving:
                 break
         return now
-
-    def _best_model(self, spectrum: Floats, target: SpectralTarget, scale: float) -> Floats:
-        """Return one model (n_wave,) times its polynomial, or its amplitude without one."""
-        if self.settings.spectrum.polynomial_order is None:
-            return np.asarray(scale * spectrum, np.float64)
-        coefficients = polynomial_fit(spectrum[None], [target]).coefficients[0, 0]
-        return np.asarray(spectrum * (coefficients @ target.basis), np.float64)
 
     def _weights(
         self,
@@ -309,40 +306,13 @@ class SpectralModels:
             )
         found = models.posterior(bands, np.arange(models.flux.shape[1]), weighed)
         at_best = float(weighed.scale.value[best])
-        spectral, spectrum_chi2 = self._spectral(target, best, at_best, data)
-        return replace(
-            found,
-            extra={"spectrum_chi2": spectrum_chi2, "spectrum_n_used": target.n_used},
-            spectral=spectral,
+        parameters = {name: values[[best]] for name, values in self.parameters.items()}
+        numbers, spectral = results_of_spectrum(
+            parameters, at_best, target=target, data=data, settings=settings.spectrum
         )
-
-    def _spectral(
-        self, target: SpectralTarget, best: int, scale: float, data: SpectralData
-    ) -> tuple[dict[str, Floats], float]:
-        """Return the best model's spectrum at all wavelengths, its polynomial, its chi-square."""
-        one = {name: values[[best]] for name, values in self.parameters.items()}
-        settings = self.settings.spectrum
-        inside = data.observer.spectra(one).astype(np.float64)
-        whole = data.whole.spectra(one)[0].astype(np.float64)
-        likely = likelihood_of_spectrum(inside, target, settings=settings, scale=np.array([scale]))
-        chi2 = 2 * (target.constant - float(likely.ln_likelihood[0]) / settings.weight)
-        if settings.polynomial_order is None:
-            return {"model_spectrum": scale * whole, "polynomial": np.ones(1)}, chi2
-        factor = polynomial_fit(inside, [target]).coefficients[0, 0] / scale
-        basis = legendre_basis(data.whole.wave, ends=target.ends, order=factor.size - 1)
-        return {"model_spectrum": scale * whole * (factor @ basis), "polynomial": factor}, chi2
+        return replace(found, extra=numbers, spectral=spectral)
 
 
 def _one(seds: Seds, sed: int, settings: FitConfig) -> OneSed:
     """Return the photometry of one SED, systematic errors and upper limits as settings say."""
     return one_sed(observed(seds.rows(sed, sed + 1), settings), 0, seds.keys[sed])
-
-
-def _with_fitted(target: SpectralTarget, fitted: NDArray[np.bool_]) -> SpectralTarget:
-    """Return a target of fewer wavelengths, with the polynomials of all."""
-    return replace(
-        target,
-        flux=np.where(fitted, target.flux, 0.0),
-        error=np.where(fitted, target.error, np.inf),
-        fitted=fitted,
-    )

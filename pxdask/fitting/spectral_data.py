@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pxdask.kernels.emission_lines import near_lines
+from pxdask.kernels.legendre import legendre_basis
 from pxdask.kernels.spectral_fit import (
     SpectralTarget,
     amplitude_sums,
@@ -19,6 +20,8 @@ from pxdask.kernels.spectral_fit import (
 from pxdask.sps.observed import Observer, observer_of, redshift_range
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig, SpectrumConfig
@@ -185,3 +188,62 @@ def likelihood_of_spectrum(
     chi2 = sums.chi_square(at[None])[0]
     ln_likelihood = spectral_ln_likelihood(chi2, target, weight=settings.weight)
     return SpectralLikelihood(ln_likelihood, best, spread)
+
+
+def with_fitted(target: SpectralTarget, fitted: NDArray[np.bool_]) -> SpectralTarget:
+    """Return a target of fewer wavelengths (n_wave,), with the polynomials of all."""
+    return replace(
+        target,
+        flux=np.where(fitted, target.flux, 0.0),
+        error=np.where(fitted, target.error, np.inf),
+        fitted=fitted,
+    )
+
+
+def fitted_model(
+    spectrum: Floats, target: SpectralTarget, *, settings: SpectrumConfig, scale: float
+) -> Floats:
+    """Return one model (n_wave,) times its polynomial, or times an amplitude without one."""
+    if settings.polynomial_order is None:
+        return np.asarray(scale * spectrum)
+    coefficients = polynomial_fit(spectrum[None], [target]).coefficients[0, 0]
+    return np.asarray(spectrum * (coefficients @ target.basis))
+
+
+def results_of_spectrum(
+    parameters: Mapping[str, Floats],
+    scale: float,
+    *,
+    target: SpectralTarget,
+    data: SpectralData,
+    settings: SpectrumConfig,
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """Return the spectral variables of schema fit/2 of an SED, of its best model.
+
+    Parameters
+    ----------
+    parameters : mapping of (1,) float64
+        Of that model.
+    scale : float
+        Its amplitude [Msun].
+    target, data, settings
+        What it was fitted to.
+
+    Returns
+    -------
+    numbers : dict of float
+        ``spectrum_chi2``, ``spectrum_n_used``.
+    spectral : dict of float64
+        ``model_spectrum`` at all wavelengths, and its ``polynomial``.
+    """
+    inside = data.observer.spectra(parameters).astype(np.float64)
+    whole = scale * data.whole.spectra(parameters)[0].astype(np.float64)
+    likely = likelihood_of_spectrum(inside, target, settings=settings, scale=np.array([scale]))
+    chi2 = 2 * (target.constant - float(likely.ln_likelihood[0]) / settings.weight)
+    factor = np.ones(1)
+    if settings.polynomial_order is not None:
+        factor = polynomial_fit(inside, [target]).coefficients[0, 0] / scale
+        basis = legendre_basis(data.whole.wave, ends=target.ends, order=factor.size - 1)
+        whole = whole * (factor @ basis)
+    numbers = {"spectrum_chi2": chi2, "spectrum_n_used": target.n_used}
+    return numbers, {"model_spectrum": whole, "polynomial": factor}

@@ -10,10 +10,15 @@ import numpy as np
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.schema import FIT
-from pxdask.fitting.spectral_data import SpectralLikelihood, likelihood_of_spectrum
+from pxdask.fitting.spectral_data import (
+    SpectralLikelihood,
+    fitted_model,
+    likelihood_of_spectrum,
+    results_of_spectrum,
+    with_fitted,
+)
 from pxdask.fitting.spectral_join import with_spectral_variables
-from pxdask.kernels.legendre import legendre_basis
-from pxdask.kernels.spectral_fit import clipped, polynomial_fit
+from pxdask.kernels.spectral_fit import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,20 +159,16 @@ class SpectralTerm:
             best = int(np.argmax(ln_each))
             if not np.isfinite(ln_each[best]):
                 break
-            model = spectra[best].astype(np.float64)
-            if chosen.polynomial_order is None:
-                model *= found.scale[best]
-            else:
-                model *= polynomial_fit(model[None], [now]).coefficients[0, 0] @ now.basis
+            model = fitted_model(
+                spectra[best].astype(np.float64),
+                now,
+                settings=chosen,
+                scale=float(found.scale[best]),
+            )
             kept = clipped(whole, model, clip_sigma=chosen.clip_sigma)
             if np.array_equal(kept, now.fitted) or np.count_nonzero(kept) <= len(now.basis):
                 break
-            now = replace(
-                whole,
-                flux=np.where(kept, whole.flux, 0.0),
-                error=np.where(kept, whole.error, np.inf),
-                fitted=kept,
-            )
+            now = with_fitted(whole, kept)
         return now
 
     def with_targets(self, targets: tuple[SpectralTarget | None, ...]) -> SpectralTerm:
@@ -188,20 +189,12 @@ class SpectralTerm:
         sed : int
             Which SED.
         """
-        target, chosen = self.data.targets[sed], self.settings.spectrum
+        target = self.data.targets[sed]
         if target is None:
             return {"spectrum_chi2": math.nan, "spectrum_n_used": 0}, {}
-        inside = self.data.observer.spectra(parameters).astype(np.float64)
-        whole = scale * self.data.whole.spectra(parameters)[0].astype(np.float64)
-        found = likelihood_of_spectrum(inside, target, settings=chosen, scale=np.array([scale]))
-        chi2 = 2 * (target.constant - float(found.ln_likelihood[0]) / chosen.weight)
-        factor = np.ones(1)
-        if chosen.polynomial_order is not None:
-            factor = polynomial_fit(inside, [target]).coefficients[0, 0] / scale
-            basis = legendre_basis(self.data.whole.wave, ends=target.ends, order=factor.size - 1)
-            whole = whole * (factor @ basis)
-        numbers = {"spectrum_chi2": chi2, "spectrum_n_used": target.n_used}
-        return numbers, {"model_spectrum": whole, "polynomial": factor}
+        return results_of_spectrum(
+            parameters, scale, target=target, data=self.data, settings=self.settings.spectrum
+        )
 
 
 def as_bands(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pxdask.core.fits import FitConfig
-    from pxdask.fitting.fitter import Fitter
+    from pxdask.fitting.fitter import Fitter, Prepared
     from pxdask.sps.libraries import ModelLibrary
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class FitStage:
                 f"{wanted}; wanted the same bands in the same order"
             )
         seds = _seds(bins, str(galaxy_id)).rows(self.start, self.stop)
-        fit = fitter_of(self.config).prepare(library).fit(seds)
+        fit = _prepared(self.config, library).fit(seds)
         stop = self.start + fit.sizes["bin"]
         logger.info("galaxy %s: fitted bins [%d, %d)", galaxy_id, self.start, stop)
         return fit.assign_attrs(bin_start=self.start, bin_stop=stop)
@@ -111,6 +112,15 @@ def fitter_of(settings: FitConfig) -> Fitter:
         "nested": NestedFitter,
     }
     return fitters[settings.method](settings)
+
+
+@lru_cache(maxsize=1)
+def _prepared(settings: FitConfig, library: ModelLibrary) -> Prepared:
+    """Return models made ready, once for all blocks of a galaxy that a process fits.
+
+    To sort a library takes as long as to fit a block of bins with it.
+    """
+    return fitter_of(settings).prepare(library)
 
 
 def _seds(bins: xr.Dataset, galaxy_id: str) -> Seds:

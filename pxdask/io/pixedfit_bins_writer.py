@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from pxdask.core.errors import ConfigError
-from pxdask.core.files import write_with
+from pxdask.core.files import refuse_existing, write_with
 from pxdask.core.schema import BINS, CUBE, IMAGE
 from pxdask.io.pixedfit_cards import UNIT, add_bands, add_cards
 from pxdask.kernels.bandpass import flux_per_wavelength
@@ -115,8 +115,7 @@ def write_pixedfit_bins(
         CUBE.validate(spectra)
     bands = [str(band) for band in bins["band"].values]
     names = list(filters) if filters is not None else bands
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
+    refuse_existing(path, overwrite=overwrite)
     if reference_band not in bands:
         raise ConfigError(f"the reference band is {reference_band!r}; the bands are {bands}")
     if len(names) != len(bands):

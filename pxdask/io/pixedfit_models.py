@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from pxdask.core.errors import ConfigError
-from pxdask.core.files import replacing
+from pxdask.core.files import refuse_existing, replacing
 from pxdask.core.schema import SPECTRA
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def write_pixedfit_models(
     """
     path = Path(path)
     SPECTRA.validate(spectra)
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
+    refuse_existing(path, overwrite=overwrite)
     attributes = _attributes(spectra)
     values = _their_values(spectra)
     listed = [str(attributes[f"par{i}"]) for i in range(int(attributes["nparams_all"]))]

@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pxdask.core.errors import ConfigError, DataError
-from pxdask.core.files import write_with
+from pxdask.core.files import refuse_existing, write_with
 from pxdask.core.flags import Flag, flag_attrs
 from pxdask.core.schema import CUBE, IMAGE, Schema
 from pxdask.io.fits import opened_hdus, wcs_cards
@@ -143,8 +143,7 @@ def write_pixedfit_specphoto(
     IMAGE.validate(images)
     CUBE.validate(spectra)
     names = [str(band) for band in images["band"].values] if filters is None else list(filters)
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
+    refuse_existing(path, overwrite=overwrite)
     if len(names) != images.sizes["band"]:
         raise ConfigError(f"{len(names)} filters for {images.sizes['band']} bands")
     planes = _planes(images, spectra, matching)

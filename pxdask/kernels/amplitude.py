@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from pxdask.kernels.amplitude_panels import panel_means, panel_nodes
-from pxdask.kernels.pair_likelihood import in_errors, ln_phi
+from pxdask.kernels.pair_likelihood import fill_ratio, in_errors, ln_phi
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,11 +173,7 @@ def _nodes(
     ln_top, ratio = np.empty(n_model), np.empty(model.shape[1])
     for i in range(n_model):
         j = sed[i]
-        # amplitudes in units of the middle one, whose squares do not overflow
-        middle = low[j] + 0.5 * width
-        unit = math.exp(middle)
-        for k in range(ratio.size):
-            ratio[k] = model[i, k] * (unit * inverse[j, k])
+        middle = fill_ratio(model[i], inverse[j], low[j], width, ratio)
         best, square = _least_squares(data[j], ratio, limit[j])
         least, most = -0.5 * width, 0.5 * width
         centre, scatter, limited = _maximum(data[j], ratio, limit[j], best, square, least, most)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from pxdask.kernels.pair_likelihood import ln_phi
+from pxdask.kernels.pair_likelihood import fill_ratio, ln_phi
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,11 +75,7 @@ def panel_means(
     ratio, nowhere = np.empty(model.shape[1]), np.empty(0)
     for i in range(model.shape[0]):
         j = sed[i]
-        # amplitudes in units of the middle one, whose squares do not overflow
-        middle = low[j] + 0.5 * width
-        unit = math.exp(middle)
-        for k in range(ratio.size):
-            ratio[k] = model[i, k] * (unit * inverse[j, k])
+        fill_ratio(model[i], inverse[j], low[j], width, ratio)
         top, total, n_node[i] = _panels(
             data[j], ratio, limit[j], -0.5 * width, 0.5 * width, dof, nowhere, nowhere
         )
@@ -113,11 +109,7 @@ def panel_nodes(
     ln_top, ratio = np.empty(n_model), np.empty(model.shape[1])
     for i in range(n_model):
         j = sed[i]
-        # amplitudes in units of the middle one, whose squares do not overflow
-        middle = low[j] + 0.5 * width
-        unit = math.exp(middle)
-        for k in range(ratio.size):
-            ratio[k] = model[i, k] * (unit * inverse[j, k])
+        middle = fill_ratio(model[i], inverse[j], low[j], width, ratio)
         top, _, n = _panels(
             data[j], ratio, limit[j], -0.5 * width, 0.5 * width, dof, ln_scale[i], weight[i]
         )

@@ -145,3 +145,18 @@ def _pairs(
         factor = 0.5 if gaussian else 0.5 * (dof + 1.0)
         out[i] = constant[j] - factor * total + bounds
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_ratio(
+    model: NDArray[np.float32], inverse: Floats, low: float, width: float, ratio: Floats
+) -> float:
+    """Fill a model over the errors of an SED, at the middle of a prior of amplitudes; return this.
+
+    Amplitudes are then in units of the middle one, whose squares do not overflow.
+    """
+    middle = low + 0.5 * width
+    unit = math.exp(middle)
+    for k in range(ratio.size):
+        ratio[k] = model[k] * (unit * inverse[k])
+    return middle

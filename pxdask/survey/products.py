@@ -201,16 +201,33 @@ def model_library(
     redshift: float,
     seed: int,
 ) -> ModelLibrary:
-    """Return what a fitter needs of the models of a galaxy; parameters as of `model_set`."""
-    curves = _curves(products, tuple(bands.values()))
+    """Return what a fitter needs of the models of a galaxy; parameters as of `model_set`.
+
+    The same object for the same models, so that what is made of them can be kept.
+    """
     own = None if "redshift" in settings.priors else redshift
+    return _library(products, settings.model_dump_json(), tuple(bands.items()), own, seed)
+
+
+@lru_cache(maxsize=N_CACHED_MODEL_SETS)
+def _library(
+    products: Products,
+    settings_text: str,
+    bands: tuple[tuple[str, str], ...],
+    redshift: float | None,
+    seed: int,
+) -> ModelLibrary:
+    """Return the models at one redshift, or a free one, under the survey's band names."""
+    settings, names = ModelConfig.model_validate_json(settings_text), dict(bands)
+    curves = _curves(products, tuple(names.values()))
     return ModelLibrary(
         settings=settings,
         ssp=load_ssp(products.ssp),
-        filters=tuple(replace(c, name=n) for n, c in zip(bands, curves, strict=True)),
-        redshift=own,
+        filters=tuple(replace(c, name=n) for n, c in zip(names, curves, strict=True)),
+        redshift=redshift,
         seed=seed,
-        draw=partial(model_set, products, settings, bands, redshift=redshift, seed=seed),
+        # without effect where redshift is free
+        draw=partial(model_set, products, settings, names, redshift=redshift or 1.0, seed=seed),
     )
 
 

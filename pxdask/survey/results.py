@@ -163,6 +163,19 @@ class Run:
         """Return the maps of a galaxy; see `dataset`."""
         return self.dataset(galaxy, "maps")
 
+    def row(self, galaxy: str) -> dict[str, object]:
+        """Return a galaxy's row of the catalogue.
+
+        Raises
+        ------
+        ConfigError
+            If it is not in the catalogue.
+        """
+        row = next((row for row in rows(self.catalog) if row["id"] == galaxy), None)
+        if row is None:
+            raise ConfigError(f"{self.store}: galaxy {galaxy!r} is not in the catalogue")
+        return row
+
     def line_maps(self, galaxy: str) -> xr.Dataset:
         """Return maps of emission lines, of the break at 4000 Angstrom, of SFR by H alpha.
 
@@ -218,7 +231,7 @@ class Run:
         from pxdask.survey.inspect import resolved_bands  # noqa: PLC0415  loads the image code
 
         bins, fit = self.dataset(galaxy, "bins"), self.dataset(galaxy, "fit")
-        row = next(row for row in rows(self.catalog) if row["id"] == galaxy)
+        row = self.row(galaxy)
         bands = resolved_bands(row, self.config, root=self.data_root)
         curves = load_filters([band.filter for band in bands])
         n_bin = bins.sizes["bin"]

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,24 +14,12 @@ from pxdask.cluster.supervisor import Supervision
 from pxdask.core.errors import ClusterError
 from pxdask.survey.executors import DaskExecutor
 from tests.cluster.slurm import local_slurm
-from tests.survey.hazards import count, work
+from tests.survey.hazards import count, lone_scheduler, work
 from tests.survey.mini import make_survey, outputs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 N_GALAXY = 5
-
-SCHEDULER = """
-import sys, time
-from distributed import LocalCluster
-if __name__ == "__main__":
-    cluster = LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-    )
-    print(cluster.scheduler_address, flush=True)
-    time.sleep(600)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -157,26 +143,14 @@ def test_kill_9_of_the_scheduler(survey, tmp_path, caplog):
     """The driver ends at once and says how to go on; going on gives the same bytes."""
     catalog, config, root, wanted = survey
     store = tmp_path / "run"
-    script = tmp_path / "scheduler.py"
-    script.write_text(SCHEDULER)
-    process = subprocess.Popen(
-        [sys.executable, script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
     caplog.set_level("CRITICAL", "distributed")
-    try:
-        address = process.stdout.readline().strip()
-        with Client(address, timeout=3) as client:
-            once_busy(store, lambda: os.killpg(process.pid, signal.SIGKILL))
-            with pytest.raises(ClusterError, match=r"scheduler .* is gone: .* `pxdask resume "):
-                pxdask.submit(catalog, config, store, client, root=root, progress=False)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with (
+        lone_scheduler(tmp_path, n_workers=2) as (address, group),
+        Client(address, timeout=3) as client,
+    ):
+        once_busy(store, lambda: os.killpg(group, signal.SIGKILL))
+        with pytest.raises(ClusterError, match=r"scheduler .* is gone: .* `pxdask resume "):
+            pxdask.submit(catalog, config, store, client, root=root, progress=False)
     assert outputs(store) != wanted
     assert not any('"failed"' in path.read_text() for path in (store / "manifest").glob("*"))
     with pxdask.connect("local", workers=2) as client:

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -69,3 +72,36 @@ def kill_twice_then_work(x, folder):
     if n_before < 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return 2 * x
+
+
+_SCHEDULER = """
+import sys, time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    cluster = LocalCluster(
+        n_workers=int(sys.argv[1]), threads_per_worker=1, host="127.0.0.1",
+        dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0",
+    )
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def lone_scheduler(folder, *, n_workers):
+    """Give the address and the process group of a cluster that lives apart from its client."""
+    script = Path(folder) / "scheduler.py"
+    script.write_text(_SCHEDULER)
+    process = subprocess.Popen(
+        [sys.executable, script, str(n_workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process.stdout.readline().strip(), process.pid
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -27,6 +25,7 @@ from tests.survey.hazards import (
     hang_once,
     join,
     kill_twice_then_work,
+    lone_scheduler,
     poison,
     work,
 )
@@ -140,48 +139,23 @@ def test_kills_at_random_lose_nothing_and_repeat_little(client, name, tmp_path):
     assert sum(count(tmp_path, f"work{i}") for i in range(120)) <= 120 * (1 + 4 / 2)
 
 
-SCHEDULER = """
-from distributed import LocalCluster
-import sys, time
-if __name__ == "__main__":
-    cluster = LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-    )
-    print(cluster.scheduler_address, flush=True)
-    time.sleep(600)
-"""
-
-
 @pytest.mark.slow
 def test_a_lost_scheduler_is_told(tmp_path, caplog):
-    script = tmp_path / "scheduler.py"
-    script.write_text(SCHEDULER)
-    process = subprocess.Popen(
-        [sys.executable, script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
     caplog.set_level("CRITICAL", "distributed")
-    try:
-        address = process.stdout.readline().strip()
-        with Client(address, timeout=3) as client:
-            executor = DaskExecutor(client, QUICK)
-            for i in range(50):
-                executor.submit(work, i, name=("work", str(i)))
-            done = executor.completed()
-            next(done)
-            os.killpg(process.pid, signal.SIGKILL)
-            begin = time.monotonic()
-            with pytest.raises(ClusterError, match=r"scheduler .* is gone"):
-                list(done)
-            assert time.monotonic() - begin < 30
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    with (
+        lone_scheduler(tmp_path, n_workers=1) as (address, group),
+        Client(address, timeout=3) as client,
+    ):
+        executor = DaskExecutor(client, QUICK)
+        for i in range(50):
+            executor.submit(work, i, name=("work", str(i)))
+        done = executor.completed()
+        next(done)
+        os.killpg(group, signal.SIGKILL)
+        begin = time.monotonic()
+        with pytest.raises(ClusterError, match=r"scheduler .* is gone"):
+            list(done)
+        assert time.monotonic() - begin < 30
 
 
 class Told:
