@@ -59,6 +59,55 @@ class NestedConfig(Settings):
     max_calls: PositiveInt = setting(1_000_000, unit=TEXT, about="likelihoods at most")
 
 
+class NpeConfig(Settings):
+    """Neural posterior estimation: a network is trained once and answers for every SED."""
+
+    network: str | None = setting(
+        None, unit=TEXT, about="trained network, by `pxdask npe train`; default: a run trains one"
+    )
+    density: Literal["mixture", "autoregressive"] = setting(
+        "autoregressive", unit=TEXT, about="form of the posterior: Gaussians, or one by one"
+    )
+    n_mocks: PositiveInt = setting(200_000, unit=TEXT, about="mock SEDs of the training")
+    redshift: tuple[float, float] | None = setting(
+        None, unit=TEXT, about="ends of the redshifts; default: those of the catalogue"
+    )
+    noise: str | None = setting(
+        None, unit=TEXT, about="noise model, by `pxdask npe noise`; default: wide, for any survey"
+    )
+    snr: tuple[float, float] = setting(
+        (1.0, 200.0), unit=TEXT, about="S/N of mocks in their best band, even in the logarithm"
+    )
+    missing: float = setting(
+        0.3, unit=TEXT, about="part of the mocks that lose some bands at random", ge=0, le=1
+    )
+    n_members: PositiveInt = setting(1, unit=TEXT, about="networks of the ensemble")
+    hidden: PositiveInt = setting(256, unit=TEXT, about="width of the layers")
+    n_layers: PositiveInt = setting(4, unit=TEXT, about="layers")
+    n_components: PositiveInt = setting(8, unit=TEXT, about="Gaussians of each mixture")
+    batch_size: PositiveInt = setting(1024, unit=TEXT, about="mocks of a step")
+    learning_rate: float = setting(1e-3, unit=TEXT, about="greatest learning rate", gt=0)
+    max_epochs: PositiveInt = setting(60, unit=TEXT, about="passes through the mocks at most")
+    patience: PositiveInt = setting(8, unit=TEXT, about="passes without a gain before the end")
+    n_draws: PositiveInt = setting(500, unit=TEXT, about="draws of each SED, in one round")
+    reweight: bool = setting(
+        default=True, unit=TEXT, about="weigh draws by the exact likelihood over the network's"
+    )
+    min_n_eff: float = setting(
+        100.0, unit=TEXT, about="effective draws that end the rounds of re-weighting", gt=0
+    )
+    max_rounds: PositiveInt = setting(4, unit=TEXT, about="rounds of draws at most")
+    min_efficiency: float = setting(
+        0.01, unit=TEXT, about="effective part of draws below which an SED is handed over", ge=0
+    )
+    hand_over: Literal["rdsps", "mcmc", "none"] = setting(
+        "rdsps", unit=TEXT, about="method for SEDs that the network is not to be believed of"
+    )
+    false_alarms: float = setting(
+        0.02, unit=TEXT, about="part of good SEDs that may be called outliers", gt=0, lt=1
+    )
+
+
 class SpectrumConfig(Settings):
     """How a spectrum counts beside photometry, or alone."""
 
@@ -94,9 +143,9 @@ class SpectrumConfig(Settings):
 
 
 class FitConfig(Settings):
-    """Random densely-sampled parameter space (Abdurro'uf et al. 2021, section 4), or MCMC."""
+    """How SEDs are fitted: the likelihood, and the method that explores it."""
 
-    method: Literal["rdsps", "mcmc", "nested"] = setting("rdsps", unit=TEXT, about="method")
+    method: Literal["rdsps", "mcmc", "nested", "npe"] = setting("rdsps", unit=TEXT, about="method")
     likelihood: Literal["gaussian", "student_t"] = setting(
         "gaussian", unit=TEXT, about="form of the likelihood"
     )
@@ -121,6 +170,7 @@ class FitConfig(Settings):
     refine: RefineConfig = setting(RefineConfig(), unit=TEXT, about="adaptive refinement")
     mcmc: McmcConfig = setting(McmcConfig(), unit=TEXT, about="MCMC")
     nested: NestedConfig = setting(NestedConfig(), unit=TEXT, about="nested sampling")
+    npe: NpeConfig = setting(NpeConfig(), unit=TEXT, about="neural posterior estimation")
     spectrum: SpectrumConfig = setting(SpectrumConfig(), unit=TEXT, about="spectra")
 
 

@@ -30,6 +30,10 @@ class Flag(IntFlag):
     """The posterior leans on an end of the prior of some parameter."""
     ODD_FLUX = 1024
     """The flux is so far from any galaxy's that its unit is probably wrong."""
+    OUT_OF_DISTRIBUTION = 2048
+    """No model that a network was trained with looks like this SED."""
+    HANDED_OVER = 4096
+    """The network was not to be believed; another method made the posterior."""
 
 
 def flag_attrs() -> dict[str, object]:

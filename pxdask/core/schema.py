@@ -362,6 +362,15 @@ FIT = Schema(
         "tau": Var(("bin",), "float64", "", "autocorrelation time in steps", required=False),
         "rhat": Var(("bin",), "float64", "", "largest split R-hat", required=False),
         "n_steps": Var(("bin",), "int32", "", "steps of each walker", required=False),
+        "efficiency": Var(
+            ("bin",), "float64", "", "effective part of a network's draws", required=False
+        ),
+        "predictive_p": Var(
+            ("bin",), "float64", "", "posterior predictive p-value of chi2", required=False
+        ),
+        "outlier_score": Var(
+            ("bin",), "float64", "", "distance from all models over its limit", required=False
+        ),
         "flags": Var(("bin",), "uint16", "", "quality flags", required=False),
         **_SPECTRAL,
         "model_spectrum": Var(
@@ -446,6 +455,17 @@ LINES = Schema(
 LINE_MAPS = Schema(
     "line-maps", 1, each=Var(("y", "x"), "float32", "", "spectral property of pixels")
 )
+NETWORK = Schema(
+    "network",
+    1,
+    {
+        **_BAND,
+        "weights": Var(("member", "weight"), "float32", "", "weights of a network, end to end"),
+        "loss": Var(("member", "epoch"), "float64", "", "-ln density of the training's mocks"),
+        "held_loss": Var(("member", "epoch"), "float64", "", "-ln density of held-out mocks"),
+    },
+    each=Var(("figure",), "float64", "", "figure of merit"),
+)
 SCHEMAS = {
     schema.tag: schema
     for schema in (
@@ -466,6 +486,7 @@ SCHEMAS = {
         PROFILE,
         LINES,
         LINE_MAPS,
+        NETWORK,
     )
 }
 """Every schema by its tag."""

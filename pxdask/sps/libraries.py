@@ -35,6 +35,8 @@ class ModelLibrary:
     draw : callable
         Gives the drawn set, schema ``models/1``, with the bands of ``filters``. Called where a
         set is needed, so that a sampler that makes its own models never pays for one.
+    network : callable, optional
+        Gives a trained network of these models, schema ``network/1``, for methods that use one.
     """
 
     settings: ModelConfig
@@ -43,6 +45,7 @@ class ModelLibrary:
     redshift: float | None
     seed: int
     draw: Callable[[], xr.Dataset] = field(repr=False)
+    network: Callable[[], xr.Dataset] | None = field(default=None, repr=False)
 
     @property
     def bands(self) -> tuple[str, ...]:

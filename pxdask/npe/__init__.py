@@ -1,0 +1,1 @@
+"""Amortised posteriors: a network is trained once, and answers for every SED."""
