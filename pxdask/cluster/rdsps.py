@@ -145,7 +145,7 @@ def fit_spmd(
     with world.together():
         prepared = RdspsFitter(settings, whole=False).prepare(library)
         n_model = sum(world.comm.allgather(prepared.flux.shape[1]))
-        models = replace(prepared, n_drawn=n_model, tables=None)
+        models = replace(prepared, n_drawn=n_model, quantities=None)
         found: list[tuple[int, SedPosterior]] = []
         start, searched = 0, models.searched(seds)
         while batch := [_near(models, one) for one in islice(searched, _batch(models, world))]:

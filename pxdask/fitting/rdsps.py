@@ -11,7 +11,7 @@ import numpy as np
 from pxdask.core.errors import DataError, SchemaError
 from pxdask.core.models import MassPrior
 from pxdask.core.schema import MODELS
-from pxdask.fitting.broad import BROAD_LEAST, broad_tables
+from pxdask.fitting.broad import BROAD_LEAST, broad_quantities
 from pxdask.fitting.rdsps_models import MIN_N_EFF, NEGLECTED, RdspsModels
 from pxdask.fitting.refine import make_refiner
 from pxdask.fitting.target import EDGE
@@ -131,7 +131,7 @@ class RdspsFitter:
             unit_flux=_unit_flux(flux),
             mass_priors=_mass_priors(models),
             by_band=np.ascontiguousarray(flux) if copied else None,
-            tables=broad_tables(rows) if flux.shape[1] >= BROAD_LEAST else None,
+            quantities=broad_quantities(rows) if flux.shape[1] >= BROAD_LEAST else None,
             refiner=replace(refiner, number=order) if refiner else None,
         )
 

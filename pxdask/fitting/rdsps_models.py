@@ -12,10 +12,10 @@ import numpy as np
 from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
-from pxdask.fitting.broad import BROAD_NORM, Weigher, broad_summary, least_broad
+from pxdask.fitting.broad import BROAD_NORM, broad_summary, least_broad, sums_of_seds
 from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
 from pxdask.fitting.target import LEANING, ODD_SCALES, observed
-from pxdask.fitting.weighing import Weighed, one_sed, summarise, weigh
+from pxdask.fitting.weighing import Weighed, drawn_models, one_sed, samples_of, summarise, weigh
 from pxdask.kernels.likelihood import effective_number, ln_peak, posterior_weights
 from pxdask.kernels.nearest import make_found
 from pxdask.kernels.rdsps import (
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
     from pxdask.core.fits import FitConfig
     from pxdask.core.models import MassPrior
-    from pxdask.fitting.broad import BroadTables, Weights
+    from pxdask.fitting.broad import Sums
     from pxdask.fitting.refine import Refiner
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.weighing import OneSed, Rows, Summary
+    from pxdask.kernels.broad import Quantities
     from pxdask.kernels.nearest import Found
     from pxdask.kernels.rdsps import Search
 
@@ -83,7 +84,7 @@ class Searched:
         Distance beyond it of models that may count.
     bound : float
         How wrong distances may be.
-    weights : Weights, optional
+    sums : Sums, optional
         Where it pays to sum the posterior by class; ``models`` are not listed then.
     """
 
@@ -92,7 +93,7 @@ class Searched:
     best: float
     reach: float
     bound: float
-    weights: Weights | None = None
+    sums: Sums | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ class RdspsModels:
     by_band : (n_band, n_model) float32, optional
         The same fluxes as those that are searched, with a band's models together in memory, which
         searches read faster; None: ``flux`` is searched.
-    tables : BroadTables, optional
+    quantities : Quantities, optional
         What broad posteriors are summed with; None for a small library.
     refiner : Refiner, optional
         Draws more models where SEDs want them.
@@ -144,7 +145,7 @@ class RdspsModels:
     unit_flux: float
     mass_priors: Mapping[str, MassPrior] = field(default_factory=dict)
     by_band: NDArray[np.float32] | None = None
-    tables: BroadTables | None = None
+    quantities: Quantities | None = None
     refiner: Refiner | None = field(default=None, repr=False)
     ln_factor: Floats | None = None
     n_drawn: int | None = None
@@ -193,11 +194,6 @@ class RdspsModels:
         data = observed(seds, self.settings)
         detected = np.where(data.limit, np.nan, data.error)
         memory = make_found(min(self._group, len(seds)), self.flux.shape[1])
-        weigher = None
-        if self.tables is not None:
-            weigher = Weigher(
-                self.tables, self._searched_flux, dof=self.dof, depth=self.depth, n_sed=self._group
-            )
         for start in range(0, len(seds), self._group):
             part = slice(start, start + self._group)
             ready = make_search(data.flux[part], detected[part], unit_flux=self.unit_flux)
@@ -222,15 +218,13 @@ class RdspsModels:
             best[rest] = found.best
             broad[rest] = (found.n_near > most[rest]) & (found.n_unknown == 0)
             chosen = np.flatnonzero(broad)
-            weights = weigher.weights(ready, chosen, best[chosen]) if weigher else iter(())
+            sums = self._sums(ready, chosen, best[chosen])
             for i, sed in enumerate(ones):
                 one = Searched(sed, _NONE, float(best[i]), reach[i], float(bounds[i]))
                 if broad[i]:
-                    one = replace(one, weights=next(weights))
-                    if one.weights is not None and not one.weights.sound:
-                        yield self._alone(one)
-                        continue
-                    yield one
+                    found_sums = next(sums)
+                    one = replace(one, sums=found_sums)
+                    yield one if found_sums.sound else self._alone(one)
                     continue
                 k = np.searchsorted(rest, i)
                 if found.n_near[k] > most[i]:
@@ -246,18 +240,35 @@ class RdspsModels:
         An SED is weighed by all models either way; this spares it the search.
         """
         n_model = self.flux.shape[1]
-        if self.tables is None or not np.any(most < n_model):
+        if self.quantities is None or not np.any(most < n_model):
             return np.zeros(most.size, np.bool_), np.full(most.size, np.inf, np.float32)
         some = self._searched_flux[:, ::_STRIDE]
         found = search(some, ready, dof=self.dof, reach=np.full(most.size, self.depth))
         beyond_doubt = found.n_near * _STRIDE > 2 * most
         return beyond_doubt & (most < n_model) & (found.n_unknown == 0), found.best
 
+    def _sums(
+        self, ready: Search, chosen: NDArray[np.int64], best: NDArray[np.float32]
+    ) -> Iterator[Sums]:
+        """Yield the sums over all models of the SEDs that are broad."""
+        if self.quantities is None:
+            return iter(())
+        return sums_of_seds(
+            ready,
+            chosen,
+            self._searched_flux,
+            self.quantities,
+            best=best,
+            dof=self.dof,
+            depth=self.depth,
+            keep=self.settings.n_samples > 0,
+        )
+
     def _alone(self, one: Searched) -> Searched:
         """Return an SED and a list of all models that may count, however many."""
         found = self._search_of(one.sed, one.reach)
         models = found.model[0, : found.n_near[0]]
-        return replace(one, models=models, best=float(found.best[0]), weights=None)
+        return replace(one, models=models, best=float(found.best[0]), sums=None)
 
     @property
     def _searched_flux(self) -> NDArray[np.float32]:
@@ -286,7 +297,7 @@ class RdspsModels:
     def _most(self, sed: OneSed, norm: float) -> int:
         """Return of how many models a posterior may be and not be summed by class."""
         plain = not sed.limited.size and not self.mass_priors and sed.n_detected > 0
-        if self.tables is None or not plain or norm > BROAD_NORM:
+        if self.quantities is None or not plain or norm > BROAD_NORM:
             return int(self.flux.shape[1])
         return least_broad(int(self.flux.shape[1])) - 1
 
@@ -324,8 +335,8 @@ class RdspsModels:
     def _posterior(self, one: Searched) -> SedPosterior:
         """Return the posterior of one SED."""
         sed = one.sed
-        if one.weights is not None and self.tables is not None:
-            found = self._broad(one, one.weights, self.tables)
+        if one.sums is not None and self.quantities is not None:
+            found = self._broad(one, one.sums, self.quantities)
             if not self.refiner or found.n_eff >= self.settings.refine.min_n_eff:
                 return found
             one = self._alone(one)  # sums by class do not tell where to draw more models
@@ -391,24 +402,21 @@ class RdspsModels:
             sed, summary, models[at[best]], float(scale.value[best]), n_eff, ln_evidence
         )
 
-    def _broad(self, one: Searched, weights: Weights, tables: BroadTables) -> SedPosterior:
+    def _broad(self, one: Searched, sums: Sums, quantities: Quantities) -> SedPosterior:
         """Return a posterior that is summed by classes of values."""
-        sed, broad, best = one.sed, weights.broad, int(np.argmax(weights.broad.weight))
+        sed, broad, best = one.sed, sums.broad, int(sums.broad.best)
         weighed = self.weighed(sed, np.array([best]))
-        summary = broad_summary(
-            tables,
-            self.rows,
-            weights,
-            edges=self.edges,
-            rng=self._rng(sed),
-            n_samples=self.settings.n_samples,
-        )
+        summary = broad_summary(sums, quantities, edges=self.edges)
+        if rng := self._rng(sed):
+            picks = drawn_models(broad.weight, rng=rng, n=self.settings.n_samples)
+            scale = self.weighed(sed, picks).scale
+            summary = replace(summary, samples=samples_of(self.rows, picks, scale, rng=rng))
         total, squares = float(broad.total), float(broad.squares)
         # the sum's own reference: errors of single models average out; that of rounding the
         # norm would not
         least = one.best
         if math.isinf(self.dof):
-            least += weights.norm - float(np.float32(weights.norm))
+            least += sums.norm - float(np.float32(sums.norm))
         ln_evidence = ln_peak(sed.error, dof=self.dof) - 0.5 * least
         ln_evidence += math.log(total / self.n_model)
         at_best = float(weighed.scale.value[0])

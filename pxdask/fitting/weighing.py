@@ -315,4 +315,16 @@ def drawn_models(
     return np.asarray(np.minimum(at, weights.size - 1))
 
 
+def samples_of(rows: Rows, picks: Indices, scale: Scale, *, rng: np.random.Generator) -> Floats:
+    """Return draws of all results, (n_result, n), of models that were drawn.
+
+    ``scale`` holds the amplitudes of these models, ``rng`` gives the deviations from them.
+    """
+    n_scaled = len(rows.scaled)
+    values = _values(rows, slice(0, n_scaled + len(rows.parameters)), picks)
+    noise = scale.err / scale.value * math.log10(math.e) * rng.standard_normal(len(picks))
+    values[:n_scaled] += np.log10(scale.value) + noise
+    return values
+
+
 _PROBABILITIES = np.array(QUANTILES)

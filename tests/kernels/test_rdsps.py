@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
-from pxdask.kernels.broad import (
-    N_CLASS,
-    broad_weights,
-    make_levels,
-    scaled_by_class,
-    sums_by_class,
-)
-from pxdask.kernels.classes import class_moments, class_quantiles
 from pxdask.kernels.nearest import drop_tail
 from pxdask.kernels.rdsps import (
     columns,
@@ -22,7 +13,6 @@ from pxdask.kernels.rdsps import (
     rounding_bound,
     search,
 )
-from pxdask.kernels.vector_sums import N_TOGETHER, add_row
 
 FORMS = pytest.mark.parametrize("dof", [math.inf, 2.0])
 
@@ -189,70 +179,6 @@ def test_models_within_reach(dof, n):
 def test_logarithm(x):
     # 2e-7 near one; elsewhere as many digits as the value has
     assert log_single(np.float32(x)) == pytest.approx(math.log(x), rel=2e-7, abs=2e-7)
-
-
-@FORMS
-@pytest.mark.parametrize("snr", [0.7, 2.0, 5.0])
-def test_broad_weights_and_statistics_equal_double_precision(dof, snr):
-    rng = np.random.default_rng(11)
-    models = library(rng, 8, 20_000) ** np.float32(0.3)
-    flux, error = sed(rng, models, snr)
-    ready = make_search(flux[None], error[None], unit_flux=1.0)
-    cost, scale = exact(flux, error, models.astype(float), dof)
-    best = search(models, ready, dof=dof).best
-    per_mass = rng.normal(0, 0.2, (1, 20_000)).astype(np.float32)
-    found = broad_weights(models, ready, np.array([0]), dof=dof, best=best, depth=47.0, node=0.98,
-                          per_mass=per_mass).one(0)  # fmt: skip
-    weight = np.exp(-0.5 * (cost - cost.min())) * (scale > 0)
-    np.testing.assert_allclose(found.weight, weight, rtol=1e-3, atol=1e-7)
-    assert found.total == pytest.approx(weight.sum(), rel=1e-5)
-    kept = weight > 1e-8
-    log_scale = found.log_scale + math.log10(ready.unit[0])
-    np.testing.assert_allclose(log_scale[kept], np.log10(scale[kept]), atol=2e-5)
-    # a parameter
-    value = rng.gamma(2.0, size=20_000)
-    levels = make_levels(value)
-    sums_of = sums_by_class([levels], found.weight[None])[0, 0]
-    mean, variance = class_moments(sums_of, levels.low, levels.high)
-    share = weight / weight.sum()
-    step = (levels.high - levels.low) / N_CLASS
-    assert mean == pytest.approx(share @ value, abs=0.05 * step)  # errors of classes average out
-    deviation = math.sqrt(share @ (value - share @ value) ** 2)
-    assert math.sqrt(variance) == pytest.approx(deviation, abs=0.05 * step)
-    got, probabilities = np.empty(3), np.array([0.16, 0.5, 0.84])
-    class_quantiles(sums_of, levels.low, levels.high, probabilities, got)
-    for q, p in zip(got, probabilities, strict=True):
-        below, under = share[value <= q - step].sum(), share[value < q + step].sum()
-        assert below - 1e-6 <= p <= under + 1e-6
-    # a quantity that scales with the amplitude
-    _, mean, variance = scaled_by_class(per_mass[0], found, 0, (0.18, 0.41))
-    value = per_mass[0] + np.log10(np.maximum(scale, 1e-30) / ready.unit[0])
-    assert mean == pytest.approx(share @ value, abs=2e-5)
-    assert variance == pytest.approx(share @ (value - share @ value) ** 2, rel=1e-4)
-
-
-def test_levels_of_a_constant():
-    levels = make_levels(np.full(10, 3.0))
-    sums_of = sums_by_class([levels], np.ones((1, 10), np.float32))[0, 0]
-    assert class_moments(sums_of, levels.low, levels.high) == (3.0, 0.0)
-
-
-def test_sums_of_several_seds_are_those_of_each():
-    rng = np.random.default_rng(9)
-    weight = rng.random((5, 70_000)).astype(np.float32)
-    levels = [make_levels(rng.random(70_000)) for _ in range(2)]
-    want = [
-        [np.bincount(each.level, weights=of_one, minlength=N_CLASS) for each in levels]
-        for of_one in weight
-    ]
-    # some forty models to a class, summed in single precision: 40 * 2^-24
-    np.testing.assert_allclose(sums_by_class(levels, weight), want, rtol=3e-6)
-
-
-def test_rows_are_added_only_to_their_kind():
-    wrong = njit(lambda sums, terms: add_row(sums, np.int64(0), terms, np.int64(0)))
-    with pytest.raises(TypeError, match="C-contiguous arrays of float32, found"):
-        wrong(np.zeros((1, N_TOGETHER)), np.zeros((1, N_TOGETHER)))
 
 
 def test_the_tail_that_is_dropped_is_the_least_and_no_more_than_its_share():
