@@ -68,7 +68,7 @@ class NpeConfig(Settings):
     density: Literal["mixture", "autoregressive"] = setting(
         "autoregressive", unit=TEXT, about="form of the posterior: Gaussians, or one by one"
     )
-    n_mocks: PositiveInt = setting(200_000, unit=TEXT, about="mock SEDs of the training")
+    n_mocks: PositiveInt = setting(1_000_000, unit=TEXT, about="mock SEDs of the training")
     redshift: tuple[float, float] | None = setting(
         None, unit=TEXT, about="ends of the redshifts; default: those of the catalogue"
     )
@@ -82,13 +82,16 @@ class NpeConfig(Settings):
         0.3, unit=TEXT, about="part of the mocks that lose some bands at random", ge=0, le=1
     )
     n_members: PositiveInt = setting(1, unit=TEXT, about="networks of the ensemble")
-    hidden: PositiveInt = setting(256, unit=TEXT, about="width of the layers")
-    n_layers: PositiveInt = setting(4, unit=TEXT, about="layers")
+    hidden: PositiveInt = setting(128, unit=TEXT, about="width of the layers")
+    n_layers: PositiveInt = setting(8, unit=TEXT, about="layers that all targets share")
+    head: PositiveInt = setting(
+        96, unit=TEXT, about="width of each target's own layer; of autoregressive ones only"
+    )
     n_components: PositiveInt = setting(8, unit=TEXT, about="Gaussians of each mixture")
-    batch_size: PositiveInt = setting(1024, unit=TEXT, about="mocks of a step")
-    learning_rate: float = setting(1e-3, unit=TEXT, about="greatest learning rate", gt=0)
-    max_epochs: PositiveInt = setting(60, unit=TEXT, about="passes through the mocks at most")
-    patience: PositiveInt = setting(8, unit=TEXT, about="passes without a gain before the end")
+    batch_size: PositiveInt = setting(512, unit=TEXT, about="mocks of a step")
+    learning_rate: float = setting(2e-3, unit=TEXT, about="greatest learning rate", gt=0)
+    max_epochs: PositiveInt = setting(20, unit=TEXT, about="passes through the mocks at most")
+    patience: PositiveInt = setting(5, unit=TEXT, about="passes without a gain before the end")
     n_draws: PositiveInt = setting(500, unit=TEXT, about="draws of each SED, in one round")
     reweight: bool = setting(
         default=True, unit=TEXT, about="weigh draws by the exact likelihood over the network's"

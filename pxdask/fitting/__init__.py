@@ -2,6 +2,7 @@
 
 from pxdask.fitting.fitter import Fitter, Prepared
 from pxdask.fitting.maps import MapStage
+from pxdask.fitting.npe import NpeFitter
 from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.stage import FitStage, fitter_of, join_blocks
@@ -10,6 +11,7 @@ __all__ = [
     "FitStage",
     "Fitter",
     "MapStage",
+    "NpeFitter",
     "Prepared",
     "RdspsFitter",
     "Seds",

@@ -68,14 +68,16 @@ def sample_summary(
     sampled = target.sampled
     rows_of = np.full(len(cube), sed)
     models = sampled.simulator.simulate(cube[:, :-1])
-    rows = _rows(sampled, models.parameters, models.derived, target.log_scale(cube[:, -1], rows_of))
+    rows = result_rows(
+        sampled, models.parameters, models.derived, target.log_scale(cube[:, -1], rows_of)
+    )
     share = weights / weights.sum()
     mean = rows @ share
     at_best = sampled.simulator.simulate(best[None, :-1])
     scale = float(10.0 ** target.log_scale(best[-1:], rows_of[:1])[0])
     model_flux = scale * at_best.flux[0].astype(np.float64)
-    flags |= int(Flag.AT_EDGE) if _leans(sampled, models.parameters, cube[:, -1], share) else 0
-    flags |= _odd_flux(float(target.best_scale[sed]), key)
+    flags |= int(Flag.AT_EDGE) if leans(sampled, models.parameters, cube[:, -1], share) else 0
+    flags |= odd_flux(float(target.best_scale[sed]), key)
     samples = None
     if sampled.settings.n_samples:
         rng = stream(sampled.model_library.seed, *key, "samples")
@@ -135,7 +137,7 @@ def sampled_dataset(
     return with_spectra(fit, seds, settings=settings.spectrum)
 
 
-def _odd_flux(scale: float, key: tuple[str | int, ...]) -> int:
+def odd_flux(scale: float, key: tuple[str | int, ...]) -> int:
     """Return the flag ODD_FLUX, with a warning in the log, where an SED deserves it."""
     least, most = ODD_SCALES
     if least <= scale <= most:
@@ -147,7 +149,7 @@ def _odd_flux(scale: float, key: tuple[str | int, ...]) -> int:
     return int(Flag.ODD_FLUX)
 
 
-def _rows(
+def result_rows(
     sampled: Sampled,
     parameters: Mapping[str, Floats],
     derived: Mapping[str, Floats],
@@ -165,7 +167,7 @@ def _rows(
     return np.array([found[name] for name in sampled.results])
 
 
-def _leans(sampled: Sampled, parameters: Mapping[str, Floats], last: Floats, share: Floats) -> bool:
+def leans(sampled: Sampled, parameters: Mapping[str, Floats], last: Floats, share: Floats) -> bool:
     """Return whether the posterior leans on an end of a prior, the amplitude's included."""
     depths = [last]
     for name, prior in sampled.simulator.priors.items():

@@ -17,6 +17,7 @@ from pxdask.core.rows import redshift_of
 from pxdask.core.schema import FIT, Schema
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.nested import NestedFitter
+from pxdask.fitting.npe import NpeFitter
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.spectral import SpectralRdsps
 
@@ -110,6 +111,7 @@ def fitter_of(settings: FitConfig) -> Fitter:
         "rdsps": SpectralRdsps,
         "mcmc": McmcFitter,
         "nested": NestedFitter,
+        "npe": NpeFitter,
     }
     return fitters[settings.method](settings)
 

@@ -1,0 +1,113 @@
+"""SEDs that a network is not to be believed of, fitted by another method in one dataset."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.core.errors import ConfigError
+from pxdask.core.flags import Flag
+from pxdask.core.schema import FIT
+from pxdask.fitting.spectral_join import chosen_seds
+from pxdask.kernels.likelihood import usable_bands
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from pxdask.core.fits import FitConfig
+    from pxdask.fitting.fitter import Prepared
+    from pxdask.fitting.seds import Seds
+
+logger = logging.getLogger(__name__)
+
+_OF_MCMC = ("acceptance", "tau", "rhat", "n_steps")
+"""Variables that MCMC adds."""
+
+_OF_NETWORK = ("efficiency", "predictive_p", "outlier_score")
+"""Variables that stay what the network found."""
+
+_KEPT_FLAGS = int(Flag.OUT_OF_DISTRIBUTION)
+"""Flags that stay as they were found with the network."""
+
+
+def has_spectrum(seds: Seds, settings: FitConfig) -> NDArray[np.bool_]:
+    """Return which SEDs (n_sed,) have a spectrum that is to be fitted.
+
+    Raises
+    ------
+    ConfigError
+        If there are any, which a network knows nothing of, and nothing is handed over.
+    """
+    if seds.spectrum is None or seds.spectrum_err is None or settings.spectrum.use == "photometry":
+        return np.zeros(len(seds), np.bool_)
+    found = np.asarray(np.any(usable_bands(seds.spectrum, seds.spectrum_err), axis=1))
+    if np.any(found) and settings.npe.hand_over == "none":
+        raise ConfigError(
+            f"{np.count_nonzero(found)} of {len(seds)} SEDs have a spectrum, and a network knows"
+            " photometry alone; wanted fit.npe.hand_over: rdsps or mcmc, or"
+            " fit.spectrum.use: photometry"
+        )
+    if np.any(found):
+        logger.info(
+            "%d of %d SEDs have a spectrum, which no network knows: fitted by %s",
+            np.count_nonzero(found), len(seds), settings.npe.hand_over,
+        )  # fmt: skip
+    return found
+
+
+def with_blanks(fit: xr.Dataset, settings: FitConfig) -> xr.Dataset:
+    """Return a fit with the variables that only handed over SEDs have, whether there are any.
+
+    So blocks of SEDs have the same variables, whatever becomes of each.
+    """
+    if settings.npe.hand_over != "mcmc":
+        return fit
+    blanks = {}
+    for name in _OF_MCMC:
+        dtype = FIT.variables[name].dtype
+        blank = np.nan if dtype.startswith("float") else -1
+        values = np.full(fit.sizes["bin"], blank).astype(dtype)
+        blanks[name] = (FIT.variables[name].dims, values, FIT.attrs(name))
+    return fit.assign(blanks)
+
+
+def with_handed_over(
+    fit: xr.Dataset, other: Prepared, seds: Seds, *, rows: NDArray[np.intp]
+) -> xr.Dataset:
+    """Return a fit in which some SEDs are fitted by another method.
+
+    Parameters
+    ----------
+    fit : Dataset
+        Schema fit/2, of all SEDs, with every variable that the other method gives.
+    other : Prepared
+        The other method, of the same models.
+    seds : Seds
+        All SEDs.
+    rows : (n,) int
+        Those to hand over.
+
+    Returns
+    -------
+    fit : Dataset
+        What only the network tells stays: `efficiency` and the like. What the other method does
+        not tell is NaN.
+    """
+    found = other.fit(chosen_seds(seds, rows))
+    joined = {}
+    for name, variable in fit.data_vars.items():
+        if "bin" not in variable.dims or name in _OF_NETWORK:
+            continue
+        values = variable.values.copy()
+        if name == "flags":
+            kept = values[rows] & np.uint16(_KEPT_FLAGS)
+            values[rows] = found["flags"].values | kept | np.uint16(int(Flag.HANDED_OVER))
+        elif name in found:
+            values[rows] = found[name].values
+        else:
+            values[rows] = np.nan if values.dtype.kind == "f" else -1
+        joined[name] = (variable.dims, values, variable.attrs)
+    return FIT.validate(fit.assign(joined))

@@ -1,0 +1,119 @@
+"""Whether a network was trained for what is to be fitted."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pxdask.core.errors import brief
+from pxdask.core.provenance import differences
+from pxdask.sps.parameters import prior_configs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from pxdask.core.bandpass import Filter
+    from pxdask.core.fits import FitConfig
+    from pxdask.core.models import ModelConfig
+    from pxdask.npe.network import Network
+    from pxdask.sps.libraries import ModelLibrary
+
+_LIKELIHOOD = ("likelihood", "dof", "systematic_error", "systematic_sigma")
+"""Settings of the fit that say what noise is; mocks had it."""
+
+_NO_MATTER = ("n_models", "stored", "sampling", "redshift_step", "derived", "ssp", "priors")
+"""Settings of models that posteriors do not depend on, or that are compared on their own."""
+
+_CLOSE = 1e-6
+"""Relative difference of redshifts that are the same."""
+
+
+def disagreements(network: Network, library: ModelLibrary, settings: FitConfig) -> list[str]:
+    """Return all in which a network and what is to be fitted differ; see `Network.check`."""
+    there, given = network.settings, settings.model_dump(mode="json")
+    return [
+        *_band_faults(network, library.filters),
+        *_model_faults(network, library),
+        *_redshift_faults(network, library),
+        *(
+            f"{name}: the network knows {there.get(name)!r}, the fit has {given[name]!r}"
+            for name in _LIKELIHOOD
+            if there.get(name) != given[name]
+        ),
+    ]
+
+
+def filter_digest(band: Filter) -> str:
+    """Return the digest of a band's curve; its name does not count."""
+    digest = hashlib.blake2b(band.detector.encode(), digest_size=8)
+    for values in (band.wave, band.transmission):
+        digest.update(np.ascontiguousarray(values, "<f8").tobytes())
+    return digest.hexdigest()
+
+
+def ssp_origin(ssp: xr.Dataset) -> dict[str, Any]:
+    """Return what tells one SSP product from another, as JSON values."""
+    return {str(name): value for name, value in ssp.attrs.items() if name != "schema"}
+
+
+def _band_faults(network: Network, filters: Sequence[Filter]) -> list[str]:
+    """Return in what bands differ."""
+    names = tuple(band.name for band in filters)
+    if names != network.bands:
+        return [
+            f"bands: the network knows {', '.join(network.bands)}, the fit has {', '.join(names)}"
+        ]
+    return [
+        f"band {band.name}: the network knows another curve (digest {old}) than the fit's ({new})"
+        for band, old in zip(filters, network.filters, strict=True)
+        if (new := filter_digest(band)) != old
+    ]
+
+
+def _model_faults(network: Network, library: ModelLibrary) -> list[str]:
+    """Return in what models differ."""
+    there, given = (each.model_dump(mode="json") for each in (network.models, library.settings))
+    faults = [
+        f"models.{name}: the network knows {old!r}, the fit has {new!r}"
+        for name, old, new in differences(
+            {k: v for k, v in there.items() if k not in _NO_MATTER},
+            {k: v for k, v in given.items() if k not in _NO_MATTER},
+        )
+    ]
+    ssp = ssp_origin(library.ssp)
+    if network.origin.get("ssp") != ssp:
+        faults.append(
+            f"populations: the network knows {brief(network.origin.get('ssp'))},"
+            f" the fit has {brief(ssp)}"
+        )
+    old, new = (_priors(each) for each in (network.models, library.settings))
+    faults += [
+        f"prior of {name}: the network knows {old.get(name)}, the fit has {new.get(name)}"
+        for name in sorted({*old, *new} - {"redshift"})
+        if old.get(name) != new.get(name)
+    ]
+    return faults
+
+
+def _redshift_faults(network: Network, library: ModelLibrary) -> list[str]:
+    """Return why the network does not know the redshift of a fit."""
+    old, new = (_priors(each).get("redshift") for each in (network.models, library.settings))
+    if network.redshift is None:
+        if old != new:
+            return [f"prior of redshift: the network knows {old}, the fit has {new}"]
+        return []
+    low, high = network.redshift
+    if library.redshift is None or new is not None:
+        return [f"redshift: the network must be told it, from {low:g} to {high:g}; it is free"]
+    if not low * (1 - _CLOSE) <= library.redshift <= high * (1 + _CLOSE):
+        return [f"redshift: the network knows {low:g} to {high:g}; it is {library.redshift:g}"]
+    return []
+
+
+def _priors(settings: ModelConfig) -> dict[str, dict[str, Any]]:
+    """Return the priors of all parameters, fixed ones too, as JSON values."""
+    return {name: p.model_dump(mode="json") for name, p in prior_configs(settings).items()}

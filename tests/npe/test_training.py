@@ -1,0 +1,142 @@
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pxdask.core.errors import ConfigError
+from pxdask.core.fits import NpeConfig
+from pxdask.npe.density import Shape, make_density
+from pxdask.npe.network import Network
+from pxdask.npe.noise import broad_noise
+from pxdask.npe.training import FEWEST_MOCKS, train
+from tests.npe.small import BANDS, fit_settings, library, mocks
+
+pytest.importorskip("jax")
+
+DESIGN = np.array([[1.0, 0.5], [0.0, 1.0], [-1.0, 1.0]])
+NOISE = 0.5
+
+
+def linear(n, seed):
+    """Return data of a linear model of two parameters with a Gaussian prior, and those."""
+    rng = np.random.default_rng(seed)
+    truth = rng.standard_normal((n, 2))
+    return (truth @ DESIGN.T + NOISE * rng.standard_normal((n, 3))).astype(np.float32), truth
+
+
+@pytest.fixture(scope="module")
+def optimisation():
+    return pytest.importorskip("pxdask.npe.optimisation")
+
+
+def optimised(optimisation, data, truth, *, form="mixture", **settings):
+    shape, seen = Shape(3, 2, 32, 2, 4, 16), []
+    config = NpeConfig(**{"batch_size": 256, "learning_rate": 3e-3, **settings})
+    found = optimisation.optimise(
+        data,
+        truth.astype(np.float32),
+        n_held=len(data) // 10,
+        form=form,
+        shape=shape,
+        settings=config,
+        rng=np.random.default_rng(5),
+        report=lambda *told: seen.append(told),
+    )
+    return make_density(form, shape, found.weights), found, seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["mixture", "autoregressive"])
+def test_a_linear_problem_has_its_analytic_posterior(optimisation, form):
+    own, found, _ = optimised(optimisation, *linear(40_000, 1), form=form, max_epochs=10)
+    covariance = np.linalg.inv(np.eye(2) + DESIGN.T @ DESIGN / NOISE**2)
+    data, _ = linear(50, 2)
+    mean = data @ DESIGN @ covariance / NOISE**2
+    y, _ = own.draw(data, [np.random.default_rng(k) for k in range(50)], n_draws=4000)
+    width = np.sqrt(np.diag(covariance))
+    # 4,000 draws tell a mean to 0.016 and a covariance to 0.022 deviations; the rest is the
+    # network's own error after a short training
+    off = (y.mean(axis=1) - mean) / width
+    assert np.sqrt(np.mean(off**2)) < 0.06
+    scaled = np.mean([np.cov(each.T) for each in y], axis=0) / np.outer(width, width)
+    np.testing.assert_allclose(scaled, covariance / np.outer(width, width), atol=0.05)
+    # the least loss there can be is the posterior's entropy, here to its scatter between mocks
+    entropy = 0.5 * np.log(np.linalg.det(2 * np.pi * np.e * covariance))
+    assert min(found.held_loss) == pytest.approx(entropy, abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_training_without_gains_ends(optimisation):
+    _, found, seen = optimised(
+        optimisation, *linear(600, 3), learning_rate=1e-12, patience=3, max_epochs=50
+    )
+    # the losses are equal to rounding: the least may be some epochs later than the first
+    best = int(np.argmin(found.held_loss))
+    assert len(found.loss) == len(seen) == best + 4 < 50
+
+
+@pytest.mark.slow
+def test_a_network_of_a_small_library():
+    told, settings = [], fit_settings(max_epochs=25, learning_rate=3e-3, n_members=2)
+    made = mocks(n=20_000)
+    own = train(
+        made, library(), noise=broad_noise(BANDS), settings=settings, seed=1, progress=told.append
+    )
+    assert [(p.member, p.epoch) for p in told] == [(m, e) for m in (0, 1) for e in range(1, 26)]
+    assert own.held_loss.shape == (2, 25)
+    assert (own.held_loss[:, -1] < own.held_loss[:, 0] - 0.3).all()
+    assert own.redshift == (0.1, 0.2)
+    assert own.names == ("log_age", "logzsol", "dust2")
+    # 1,700 mocks tell a coverage of 0.68 to 0.011
+    assert np.abs(own.figures["coverage_68"] - 0.68).max() < 0.05
+    assert own.figures["rank_distance"].max() < 0.06
+    own.check(library(redshift=0.12), settings)
+    again = Network.from_dataset(own.to_dataset())
+    assert again.origin["n_mocks"] == len(made)
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+def killed(told, *, after):
+    if (told.member, told.epoch) == after:
+        raise KilledError
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on(tmp_path):
+    run = partial(
+        train, mocks(), library(), noise=broad_noise(BANDS), settings=fit_settings(n_members=2)
+    )
+    whole, path = run(seed=1), tmp_path / "state"
+    for after in ((0, 2), (1, 1)):
+        with pytest.raises(KilledError):
+            run(seed=1, checkpoint=path, progress=partial(killed, after=after))
+    epochs = []
+    found = run(seed=1, checkpoint=path, progress=lambda told: epochs.append(told.epoch))
+    assert epochs == [2, 3, 4]
+    np.testing.assert_array_equal(found.to_dataset()["weights"], whole.to_dataset()["weights"])
+    np.testing.assert_array_equal(found.held_loss, whole.held_loss)
+    other = run(seed=2, checkpoint=path, progress=lambda told: epochs.append(told.epoch))
+    assert epochs[3:7] == [1, 2, 3, 4]
+    assert (other.held_loss != whole.held_loss).all()
+
+
+def test_without_jax_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pxdask.npe.optimisation", None)
+    with pytest.raises(ConfigError, match=r"pip install 'pxdask\[npe\]'"):
+        train(mocks(), library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
+
+
+def test_too_few_mocks_are_refused():
+    few = mocks().rows(slice(FEWEST_MOCKS - 1))
+    with pytest.raises(ConfigError, match="99 mocks; wanted 100"):
+        train(few, library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
+
+
+def test_neither_a_network_nor_the_training_module_imports_jax():
+    code = "import sys, pxdask.npe.training; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
