@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.errors import ConfigError
+from pxdask.fitting.model_search import NEGLECTED
 from pxdask.fitting.rdsps import RdspsFitter
-from pxdask.fitting.rdsps_models import NEGLECTED
 from pxdask.fitting.results import nothing
 from pxdask.fitting.weighing import Rows, Weighed
 from pxdask.kernels.likelihood import Scale
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from pxdask.cluster.mpi import World
     from pxdask.core.fits import FitConfig
-    from pxdask.fitting.rdsps_models import RdspsModels, Searched
+    from pxdask.fitting.model_search import Searched
+    from pxdask.fitting.rdsps_models import RdspsModels
     from pxdask.fitting.results import SedPosterior
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.weighing import OneSed

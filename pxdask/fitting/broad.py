@@ -90,7 +90,7 @@ def sums_of_seds(
     best: NDArray[np.float32],
     dof: float,
     depth: float,
-    keep: bool,
+    keep: int,
 ) -> Iterator[Sums]:
     """Yield the sums of some SEDs.
 
@@ -110,17 +110,18 @@ def sums_of_seds(
         Degrees of freedom; infinity: the Gaussian [1].
     depth : float
         How much more than the least cost may have any weight [1].
-    keep : bool
-        Whether weights are kept, for samples.
+    keep : int
+        Of how many SEDs there is memory to keep all weights, for samples; 0: none are kept.
     """
     outer, middle, _ = AMPLITUDE_WEIGHTS
-    for start in range(0, chosen.size, N_TOGETHER):
-        part = slice(start, start + N_TOGETHER)
+    together = min(keep or N_TOGETHER, N_TOGETHER)
+    for start in range(0, chosen.size, together):
+        part = slice(start, start + together)
         limits = make_limits(
             best[part], depth=depth, dof=dof, node=AMPLITUDE_NODE, weights=(middle, outer)
         )
         found = broad_sums(
-            flux, seds, chosen[part], limits=limits, quantities=quantities, keep=keep
+            flux, seds, chosen[part], limits=limits, quantities=quantities, keep=keep > 0
         )
         for k, i in enumerate(chosen[part]):
             yield Sums(found.one(k), float(seds.unit[i]), float(seds.norm[i]))

@@ -12,7 +12,8 @@ from pxdask.core.errors import DataError, SchemaError
 from pxdask.core.models import MassPrior
 from pxdask.core.schema import MODELS
 from pxdask.fitting.broad import BROAD_LEAST, broad_quantities
-from pxdask.fitting.rdsps_models import MIN_N_EFF, NEGLECTED, RdspsModels
+from pxdask.fitting.model_search import NEGLECTED
+from pxdask.fitting.rdsps_models import MIN_N_EFF, RdspsModels
 from pxdask.fitting.refine import make_refiner
 from pxdask.fitting.target import EDGE
 from pxdask.fitting.weighing import Rows
