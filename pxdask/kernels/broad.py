@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.block_weights import amplitudes, ends_of_spread, sum_of, weights_of_costs
 from pxdask.kernels.classes import N_CLASS
-from pxdask.kernels.fastmath import exp_single
-from pxdask.kernels.rdsps import BLOCK, chi_squares, copy_block, log_single, student_costs, sums
+from pxdask.kernels.rdsps import BLOCK, chi_squares, copy_block, student_costs, sums
 from pxdask.kernels.vector_sums import N_TOGETHER, add_row, aligned, lay_beside
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ NOTHING = 1e-6
 """Part of all weight that may be left out: models are not looked at of less than their share of
 it."""
 
-_FAR = np.float32(1e30)
-_LOG10_E = np.float32(math.log10(math.e))
 _FAST = {"contract", "reassoc", "nsz"}
 
 
@@ -279,7 +277,7 @@ def _classes_around(low: Floats, high: Floats) -> tuple[Floats, Floats]:
 def _weigh(
     block: Singles, task: _Task, k: int, out: Singles
 ) -> tuple[np.float32, np.float32, np.int32]:
-    """Fill a block's weights against the ``k``-th SED; return sums of these as `_weights` does.
+    """Fill a block's weights against the ``k``-th SED; return what `weights_of_costs` does.
 
     Sums over bands are left in ``task.space``.
     """
@@ -289,7 +287,7 @@ def _weigh(
         chi_squares(space.cross, space.square, np.float32(seds.norm[i]), out)
     else:
         student_costs(block, seds, i, space.cross, space.square, limits.dof, space.power, out)
-    return _weights(out, space.cross, limits.best[k], limits.depth)
+    return weights_of_costs(out, space.cross, limits.best[k], limits.depth)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -308,11 +306,11 @@ def _look(models: Singles, per_mass: Singles, task: _Task, mean: Floats) -> None
             if total == 0:
                 continue
             mean[k] += total / models.shape[1]
-            _amplitudes(space.cross, space.square, task.limits.node, log_scale[:n], spread[:n])
+            amplitudes(space.cross, space.square, task.limits.node, log_scale[:n], spread[:n])
             for row in range(per_mass.shape[0]):
                 for j in range(n):
                     work[2, j] = per_mass[row, start + j] + log_scale[j]
-                low, high = _ends(weight, work[2, :n], spread, work)
+                low, high = ends_of_spread(weight, work[2, :n], spread, work)
                 found.low[k, row] = min(found.low[k, row], low)
                 found.high[k, row] = max(found.high[k, row], high)
 
@@ -375,47 +373,6 @@ def _finish_moments(found: Broad) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST | {"nnan"})
-def _weights(
-    cost: Singles, cross: Singles, best: np.float32, depth: np.float32
-) -> tuple[np.float32, np.float32, np.int32]:
-    """Replace costs by weights; return their sum, that of their squares, the greatest's bits."""
-    _exponentials(cost, cross, best, depth)
-    total, squares = np.float32(0), np.float32(0)
-    for j in range(cost.size):
-        total += cost[j]
-        squares += cost[j] * cost[j]
-    # numbers that are not negative are in the order of their bits, and compilers know how to
-    # find the greatest integer
-    bits, most = cost.view(np.int32), np.int32(0)
-    for j in range(bits.size):
-        most = max(most, bits[j])
-    return total, squares, np.int32(most)
-
-
-# Its own flags, because a function without any inherits those of whoever first calls it, and the
-# exponential rounds by adding and subtracting, which must not be reordered.
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _exponentials(cost: Singles, cross: Singles, best: np.float32, depth: np.float32) -> None:
-    """Replace costs by weights."""
-    for j in range(cost.size):
-        behind = cost[j] - best
-        w = exp_single(np.float32(-0.5) * behind)
-        cost[j] = w if (behind < depth) & (cross[j] > np.float32(0)) else np.float32(0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST | {"nnan"})
-def _amplitudes(
-    cross: Singles, square: Singles, node: np.float32, log_scale: Singles, spread: Singles
-) -> None:
-    """Fill log10 of amplitudes, and how far the outer nodes are from them [dex]."""
-    for j in range(log_scale.size):
-        a = max(cross[j], np.float32(1e-30))
-        log_scale[j] = _LOG10_E * log_single(a / square[j])
-        ratio = np.float32(1) + node * np.sqrt(square[j]) / a
-        spread[j] = _LOG10_E * log_single(ratio)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST | {"nnan"})
 def _add_scaled(task: _Task, k: int, start: int, weight: Singles, least: np.float32) -> None:
     """Add the weights of models from ``start`` on to the sums of what is scaled."""
     per_mass, limits, found, space = task.quantities.per_mass, task.limits, task.found, task.space
@@ -425,10 +382,10 @@ def _add_scaled(task: _Task, k: int, start: int, weight: Singles, least: np.floa
     for first in range(0, weight.size, _RUN):
         here = weight[first : first + _RUN]
         n = here.size
-        if not _sum(here) > least * n:
+        if not sum_of(here) > least * n:
             continue
         cross, square = space.cross[first : first + n], space.square[first : first + n]
-        _amplitudes(cross, square, limits.node, log_scale[:n], spread[:n])
+        amplitudes(cross, square, limits.node, log_scale[:n], spread[:n])
         for j in range(n):
             parts[0, j], parts[1, j] = limits.middle * here[j], limits.outer * here[j]
         for row in range(per_mass.shape[0]):
@@ -484,26 +441,3 @@ def _add_by_class(level: NDArray[np.uint16], beside: Singles, sums_of: Singles) 
     """Add weights to the sums of their classes: one vector addition for all SEDs."""
     for j in range(level.size):
         add_row(sums_of, np.int64(level[j]), beside, np.int64(j))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ends(
-    weight: Singles, value: Singles, spread: Singles, work: Singles
-) -> tuple[np.float32, np.float32]:
-    """Return the least and the greatest value at the outer nodes, of models that count."""
-    n, left, right = weight.size, work[0], work[1]
-    for j in range(n):
-        near, beyond = value[j] - spread[j], value[j] + spread[j]  # first: no branch is left
-        counts = weight[j] > np.float32(0)
-        left[j] = near if counts else _FAR
-        right[j] = beyond if counts else -_FAR
-    return left[:n].min(), right[:n].max()
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def _sum(weight: Singles) -> np.float32:
-    """Return the sum of some weights."""
-    total = np.float32(0)
-    for j in range(weight.size):
-        total += weight[j]
-    return total
