@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _NEARBY = 1e-4
 """Redshift at which settings are checked."""
 
+_SLICE = 2**20
+"""Models made at a time: what lies between priors and fluxes takes memory of no more."""
+
 FREE = "free"
 """``attrs["redshift"]`` of models whose redshifts differ."""
 
@@ -80,7 +83,6 @@ def make_model_set(
     Where redshift is free, fluxes are interpolated between the redshifts of `redshift_nodes`.
     """
     priors = resolve_priors(settings, redshift=redshift)
-    parameters = drawn_rows(priors, settings, seed=seed, start=start, stop=stop)
     if "redshift" in priors:
         engine: PhotometryEngine | RedshiftEngines = RedshiftEngines(
             ssp, filters, prior=priors["redshift"], settings=settings
@@ -88,11 +90,21 @@ def make_model_set(
     else:
         # resolve_priors has made sure that there is one
         engine = PhotometryEngine(ssp, filters, redshift=redshift or 0.0, settings=settings)
-    flux, derived = engine.flux(parameters), engine.derived(parameters)
+    end = settings.n_models if stop is None else stop
+    flux = np.empty((max(end - start, 0), len(filters)), np.float32)
+    values: dict[str, Floats] = {}
+    # at least one slice, of no models where none are wanted
+    for first in range(start, max(end, start + 1), _SLICE):
+        last = min(first + _SLICE, end)
+        parameters = drawn_rows(priors, settings, seed=seed, start=first, stop=last)
+        rows = slice(first - start, last - start)
+        flux[rows] = engine.flux(parameters)
+        for name, value in {**parameters, **engine.derived(parameters)}.items():
+            values.setdefault(name, np.empty(len(flux)))[rows] = value
     return model_dataset(
         filters,
         flux,
-        {**parameters, **derived},
+        values,
         attrs={
             **set_attrs(ssp, settings, priors, seed=seed),
             "redshift": FREE if "redshift" in priors else redshift,
