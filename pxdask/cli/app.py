@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from pxdask.cli import bins, filters, ifs, models, psf, ssp
+from pxdask.cli import bins, filters, ifs, models, npe, psf, ssp
 from pxdask.cli.cluster import ClusterOption, client_of
 from pxdask.cli.cluster import app as cluster_app
 from pxdask.cli.explain import explain, task
@@ -48,6 +48,7 @@ app.add_typer(filters.app, name="filters")
 app.add_typer(psf.app, name="psf")
 app.add_typer(bins.app, name="bins")
 app.add_typer(ifs.app, name="ifs")
+app.add_typer(npe.app, name="npe")
 app.add_typer(cluster_app, name="cluster")
 out = Console()
 err = Console(stderr=True)

@@ -27,7 +27,7 @@ def fit(
         Path, typer.Argument(help="table of SEDs: ECSV, CSV, FITS, Parquet, VOTable")
     ],
     config: Annotated[Path, typer.Argument(help="settings: YAML, see docs/fitting.md")],
-    folder: Annotated[Path, typer.Argument(help="folder of the run")],
+    folder: Annotated[str, typer.Argument(help="folder of the run, or s3://bucket/run")],
     *,
     workers: Annotated[
         int | None, typer.Option(help="worker processes [default: one a core]", min=1)

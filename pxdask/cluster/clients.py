@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 DASHBOARD_PORT = 8787
 
+NEVER = "3650 days"
+"""When Dask itself may give up a worker that was lost: so long after, it closes what should bring
+it back, even if that did and it is the next loss that is being mended. A supervisor knows better.
+"""
+
 
 @contextmanager
 def connect(kind: str = "local", **options: Any) -> Iterator[Client]:  # noqa: ANN401  passed on
@@ -51,6 +56,9 @@ def connect(kind: str = "local", **options: Any) -> Iterator[Client]:  # noqa: A
     dashboards (reach them through ``ssh -L``). Workers of a queue, and ranks on several
     machines, speak TLS with credentials made for this cluster alone.
     """
+    import dask.config  # noqa: PLC0415  slow, and not always needed
+    import distributed  # noqa: F401, PLC0415  what is set before its defaults would take them along
+
     makers: dict[str, Callable[..., AbstractContextManager[Client]]] = {
         "local": _local,
         "address": _address,
@@ -63,7 +71,7 @@ def connect(kind: str = "local", **options: Any) -> Iterator[Client]:  # noqa: A
         made = makers[kind](**options)
     except TypeError as error:
         raise ConfigError(f"cluster kind {kind!r}: {error}") from error
-    with made as client:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER}), made as client:
         yield client
 
 

@@ -14,6 +14,7 @@ from pxdask.cluster.mpi import mpi_world
 from pxdask.cluster.queue_settings import LEAST_MEMORY
 from pxdask.cluster.security import (
     LOOPBACK,
+    dashboard_settings,
     free_port,
     loopback_interface,
     settings_of_dask,
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 FEWEST = 3
 """Ranks: scheduler, program, and a worker."""
+
+RECONNECT_S = 10.0
+"""Patience with a scheduler that does not answer [s]: where its rank has ended, so has all."""
 
 
 class MpiSettings(FileSettings):
@@ -89,12 +93,12 @@ def mpi_client(**options: Any) -> Iterator[Client]:  # noqa: ANN401  see MpiSett
     credentials = None
     if secure:  # made by one, told to all: MPI's own network is trusted
         credentials = world.broadcast(temporary_credentials() if world.rank == 0 else None)
-    with dask.config.set(settings_of_dask(credentials)):
+    with dask.config.set({**settings_of_dask(credentials), **dashboard_settings()}):
         if not _is_program(settings, interface, "tls" if secure else "tcp"):
             raise SystemExit(0)
         from distributed import Client  # noqa: PLC0415  slow, and not always needed
 
-        with Client() as client:
+        with Client(timeout=RECONNECT_S) as client:
             try:
                 yield client
             finally:

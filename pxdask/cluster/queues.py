@@ -11,7 +11,6 @@ import asyncio
 import importlib
 import logging
 import math
-import subprocess
 import time
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pxdask.cluster.queue_settings import QueueSettings
-from pxdask.cluster.security import LOOPBACK, free_port, shared_credentials
+from pxdask.cluster.security import LOOPBACK, dashboard_settings, free_port, shared_credentials
+from pxdask.cluster.trials import PATIENCE_S, absent, try_script
 from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError
 
@@ -35,9 +35,6 @@ JOB_NAME = "pxdask"
 
 AT_ONCE = 8
 """Submissions at once: login nodes, and those who share them, dislike hundreds."""
-
-PATIENCE_S = 60.0
-"""Time that a queue may take to answer a command [s]."""
 
 
 def _clock(seconds: float) -> str:
@@ -68,8 +65,10 @@ class Queue:
         Command that tries a job script without submitting it; empty where there is none.
     refusal : str
         What the dry run prints of a script that it refuses, if its exit code does not tell.
-    fixed : mapping
-        More arguments, always the same.
+    doubtful : str
+        What the dry run says of more than any node has, but also when those that have it are down.
+    nodes : tuple of str
+        Command that prints cores and memory [MiB] of each node, whatever its state.
     """
 
     name: str
@@ -77,7 +76,8 @@ class Queue:
     walltime: Callable[[float], str] = _clock
     dry_run: tuple[str, ...] = ()
     refusal: str = ""
-    fixed: Mapping[str, object] = field(default_factory=dict)
+    doubtful: str = ""
+    nodes: tuple[str, ...] = ()
 
 
 _COMMON = {"queue": "queue", "walltime": "walltime"}
@@ -85,7 +85,13 @@ _TORQUE = {**_COMMON, "project": "account", "resources": "resource_spec"}
 _OTHERS = {**_COMMON, "project": "project", "resources": "resource_spec"}
 
 QUEUES = {
-    "slurm": Queue("SLURM", {**_COMMON, "project": "account"}, dry_run=("sbatch", "--test-only")),
+    "slurm": Queue(
+        "SLURM",
+        {**_COMMON, "project": "account"},
+        dry_run=("sbatch", "--test-only"),
+        doubtful="Requested node configuration is not available",
+        nodes=("sinfo", "-h", "-N", "-o", "%c %m"),
+    ),
     "pbs": Queue("PBS", _TORQUE),
     "moab": Queue("Moab", _TORQUE),
     "lsf": Queue("LSF", {**_COMMON, "project": "project"}, walltime=_minutes),
@@ -154,11 +160,13 @@ def queue_client(kind: str, **options: Any) -> Iterator[Client]:  # noqa: ANN401
     """
     settings = QueueSettings.parse(options)
     queue = QUEUES[kind]
-    _try_script(queue, job_script(kind, options))
+    try_script(queue, settings, job_script(kind, options))
     submissions = Submissions()
-    from distributed import Client  # noqa: PLC0415  slow, and not always needed
+    import dask.config  # noqa: PLC0415  slow, and not always needed
+    from distributed import Client  # noqa: PLC0415
 
     with ExitStack() as stack:
+        stack.enter_context(dask.config.set(dashboard_settings()))
         credentials = None
         if settings.tls:
             credentials = stack.enter_context(shared_credentials(_shared(settings)))
@@ -289,42 +297,6 @@ def _unnamed_credentials(settings: QueueSettings) -> Security:
     )
 
 
-def _try_script(queue: Queue, script: str) -> None:
-    """Let the queue judge a job script, without submitting it, where it can.
-
-    Raises
-    ------
-    ConfigError
-        If it refuses, with what it says, or there is no such queue here.
-    """
-    if not queue.dry_run:
-        return
-    from dask.utils import tmpfile  # noqa: PLC0415  slow, and not always needed
-
-    with tmpfile(extension="sh") as name:
-        Path(name).write_text(script, encoding="utf-8")
-        try:
-            done = subprocess.run(  # noqa: S603  the queue's own command, and a path of ours
-                [*queue.dry_run, name],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=PATIENCE_S,
-            )
-        except FileNotFoundError as error:
-            raise ConfigError(_absent(queue.dry_run[0])) from error
-        except subprocess.TimeoutExpired as error:
-            raise ConfigError(f"{queue.dry_run[0]} does not answer in {PATIENCE_S:g} s") from error
-    said = (done.stderr + done.stdout).strip()
-    if done.returncode or (queue.refusal and queue.refusal in said):
-        raise ConfigError(f"the queue refuses the job script:\n{said}\nThe script:\n{script}")
-
-
-def _absent(program: str) -> str:
-    """Return what to do about a command that is not there."""
-    return f"there is no {program} on this machine: start from where jobs can be submitted"
-
-
 def _await_submissions(submissions: Submissions, n_job: int) -> None:
     """Wait until the queue has answered to all first submissions, or is slow.
 
@@ -383,6 +355,6 @@ def _job_class(queue: Queue, submissions: Submissions) -> Any:  # noqa: ANN401  
 def _said(error: Exception, command: str) -> str:
     """Return what the queue said, without what dask-jobqueue puts around it."""
     if isinstance(error, FileNotFoundError):
-        return _absent(command.split(maxsplit=1)[0])
+        return absent(command.split(maxsplit=1)[0])
     _, found, words = str(error).partition("stderr:\n")
     return words.strip() if found and words.strip() else str(error)

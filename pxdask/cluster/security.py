@@ -22,6 +22,10 @@ LOOPBACK = "127.0.0.1"
 _BEGINNING = f"credentials-{socket.gethostname()}-"
 """Of folders of credentials; the number of the process that made them follows."""
 
+_LINK = "distributed.dashboard.link"
+_DASK_LINK = "{scheme}://{host}:{port}/status"
+"""Dask's setting of links to dashboards, and what it is unless a user changes it."""
+
 ROLES = ("scheduler", "worker", "client")
 
 
@@ -115,6 +119,19 @@ def settings_of_dask(credentials: Security | None) -> dict[str, Any]:
         settings[f"distributed.comm.tls.{role}.cert"] = found["cert"]
         settings[f"distributed.comm.tls.{role}.key"] = found["key"]
     return settings
+
+
+def dashboard_settings() -> dict[str, Any]:
+    """Return settings of Dask that let links lead to dashboards where they listen: on loopback.
+
+    Dask would name the scheduler's address, at which no dashboard answers. A link that the
+    user's own settings describe, as behind a proxy, is left as it is.
+    """
+    import dask.config  # noqa: PLC0415  slow, and not always needed
+
+    if dask.config.get(_LINK) != _DASK_LINK:
+        return {}
+    return {_LINK: _DASK_LINK.replace("{host}", LOOPBACK)}
 
 
 def loopback_interface() -> str:

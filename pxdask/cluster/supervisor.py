@@ -7,36 +7,37 @@ business.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import psutil  # type: ignore[import-untyped]  # it has no types
-from distributed import Status, WorkerPlugin
+from distributed import Status
 
+from pxdask.cluster.admission import TOPIC, Stranger, admission, own_versions
+from pxdask.cluster.arrivals import Arrivals, is_of_job
 from pxdask.core.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from distributed import Client, Scheduler, Worker
+    from distributed import Client, Scheduler
 
 logger = logging.getLogger(__name__)
 
 ALLOWED_DEATHS = 1
 """Workers that may die on a task before it is suspected; the next death is reported."""
 
-DRAIN_PART, MOST_DRAIN_S = 0.2, 240.0
-"""Share of its lifetime, and time, that a worker may take to end what it does [s]."""
-
-EARLY_S = 1.0
-"""So long before its lifetime ends a worker begins to drain [s]: before Dask closes it."""
-
 RESTART_S = 15.0
 """Time that a worker may take to be started again [s]; the run goes on then in any case."""
+
+RESTARTED_S = 120.0
+"""Time that a nanny may take to start its worker again [s]: imports are slow on a busy machine, and
+one that is given up too early begins anew."""
+
+ANSWER_S = 30.0
+"""Time in which a scheduler answers a question, and jobs end that are to end [s]."""
 
 MOST_EXPLAINED = 20
 """Tasks that an explanation names."""
@@ -61,6 +62,13 @@ class Supervision:
         A job that the queue refused is asked for again after so long.
     reconnect_s : float
         Patience with a scheduler that does not answer.
+    alone_s : float
+        A run that has had no worker for so long says so; again after twice as long, and so on.
+    gone_s : float
+        A run whose workers have all been gone for so long, and none of them awaited from a
+        queue, ends with an error.
+    silent_s : float
+        A driver that has seen nothing for so long tells where it is.
     tries : int
         Times that a task is tried again because workers died.
     """
@@ -72,6 +80,9 @@ class Supervision:
     lost_s: float = 15.0
     refused_s: float = 60.0
     reconnect_s: float = 60.0
+    alone_s: float = 30.0
+    gone_s: float = 900.0
+    silent_s: float = 300.0
     tries: int = 3
 
 
@@ -115,6 +126,8 @@ class Sight:
         Keys asked about that the scheduler has never heard of, or has forgotten.
     workers : tuple of WorkerSight
         All workers.
+    strangers : tuple of Stranger
+        Workers that came with other versions of packages, since the scheduler began.
     """
 
     running: tuple[Running, ...]
@@ -122,6 +135,7 @@ class Sight:
     states: dict[str, int]
     unknown: frozenset[Any]
     workers: tuple[WorkerSight, ...]
+    strangers: tuple[Stranger, ...] = ()
 
 
 def look(keys: Collection[Any], dask_scheduler: Scheduler) -> Sight:
@@ -150,41 +164,17 @@ def look(keys: Collection[Any], dask_scheduler: Scheduler) -> Sight:
         for name, kind in dask_scheduler.task_prefixes.items()
         if kind.duration_average >= 0
     }
-    return Sight(tuple(running), typical, dict(states), unknown, tuple(workers))
+    strangers = tuple(Stranger(**told) for _, told in dask_scheduler.get_events(TOPIC))
+    return Sight(tuple(running), typical, dict(states), unknown, tuple(workers), strangers)
 
 
-def _suspect_early(dask_scheduler: Scheduler) -> None:
-    """Let a scheduler report a task as soon as it is suspect: innocents are cleared, not blamed."""
-    dask_scheduler.allowed_failures = ALLOWED_DEATHS
+def _suspect_early(dask_scheduler: Scheduler) -> int:
+    """Let a scheduler report a task as soon as it is suspect: innocents are cleared, not blamed.
 
-
-class Draining(WorkerPlugin):
-    """Lets a worker end its tasks before its lifetime ends; Dask would drop them.
-
-    Its own close gives running tasks to others, who begin from the start.
+    Return the number of strangers that it knows: they are no concern of a run that begins now.
     """
-
-    name = "pxdask-draining"
-
-    def setup(self, worker: Worker) -> None:
-        """Note when to begin."""
-        if lifetime := worker.lifetime:
-            wait = max(0.0, lifetime - EARLY_S - (time.time() - psutil.Process().create_time()))
-            worker.loop.call_later(wait, self._drain, worker, lifetime)
-
-    async def _drain(self, worker: Worker, lifetime: float) -> None:
-        """Take nothing new, wait for what runs, then close."""
-        if worker.status not in (Status.running, Status.paused):
-            return
-        logger.info("%s ends: it takes no new task", worker.address)
-        worker.status = Status.closing_gracefully  # which the scheduler is told
-        end = time.monotonic() + min(MOST_DRAIN_S, DRAIN_PART * lifetime)
-        while worker.state.executing_count and time.monotonic() < end:  # noqa: ASYNC110  no event
-            await asyncio.sleep(0.1)
-        await worker.scheduler.retire_workers(
-            workers=[worker.address], close_workers=False, remove=True
-        )
-        await worker.close(nanny=True, reason="lifetime")
+    dask_scheduler.allowed_failures = ALLOWED_DEATHS
+    return len(dask_scheduler.get_events(TOPIC))
 
 
 @dataclass(slots=True)
@@ -216,27 +206,60 @@ class Supervisor:
     replaced: int = 0
     typical: dict[str, float] = field(default_factory=dict)
     _jobs: dict[Any, _Job] = field(default_factory=dict)
+    _arrivals: Arrivals = field(init=False)
+    _n_before: int = 0
     _progress: float = 0.0
     _explained: float = 0.0
 
     def __post_init__(self) -> None:
         """Prepare scheduler and workers."""
+        self._arrivals = Arrivals(
+            self.client,
+            own_versions(),
+            alone_s=self.settings.alone_s,
+            gone_s=self.settings.gone_s,
+            clock=self.clock,
+        )
         self.progressed()
         self.prepare()
         self.top_up()  # who is here now shall not be missed later
 
     def prepare(self) -> None:
-        """Tell the scheduler, and all workers now and later, what a supervised run needs."""
-        self.client.run_on_scheduler(_suspect_early)
-        self.client.register_plugin(Draining())
+        """Tell the scheduler, and all workers now and later, what a supervised run needs.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler cannot import this package.
+        """
+        try:
+            self._n_before = self.client.run_on_scheduler(_suspect_early) or 0
+        except ImportError as error:
+            raise ClusterError(
+                f"the scheduler at {self._address} cannot import what it needs ({error}):"
+                " start it in the same environment as this program"
+            ) from error
+        self.client.register_plugin(admission(self._arrivals.wanted))
+
+    @property
+    def _address(self) -> str:
+        """Address of the scheduler."""
+        return str(getattr(self.client.scheduler, "address", "")) or "of this run"
 
     def look(self, keys: Collection[Any]) -> Sight | None:
-        """Return what the scheduler knows of some tasks; None if it does not answer."""
+        """Return what the scheduler knows of some tasks; None if it does not answer.
+
+        Raises
+        ------
+        ClusterError
+            If there is no worker, and none that comes may work.
+        """
         try:
-            sight: Sight = self.client.run_on_scheduler(look, list(keys))
+            sight: Sight = self.client.run_on_scheduler(look, list(keys), callback_timeout=ANSWER_S)
         except (OSError, TimeoutError) as error:
             logger.warning("the scheduler does not answer: %s", error)
             return None
+        self._arrivals.see(replace(sight, strangers=sight.strangers[self._n_before :]))
         return sight
 
     def slow(self, sight: Sight) -> list[Running]:
@@ -285,8 +308,7 @@ class Supervisor:
         while self.client.status == "connecting" and self.clock() < end:
             time.sleep(0.1)
         if self.client.status != "running":
-            address = getattr(self.client.scheduler, "address", "") or "of this run"
-            raise ClusterError(f"the scheduler {address} is gone")
+            raise ClusterError(f"the scheduler {self._address} is gone")
         logger.warning("the scheduler was lost and is there again: its tasks are submitted anew")
         self.prepare()
 
@@ -305,7 +327,10 @@ class Supervisor:
         ]
         if dead:
             logger.warning("replacing what has no workers any more: %s", ", ".join(map(str, dead)))
-            cluster.sync(_drop, cluster, dead)
+            try:
+                cluster.sync(_drop, cluster, dead, callback_timeout=ANSWER_S)
+            except TimeoutError:
+                logger.warning("not all of them have ended in %.0f s", ANSWER_S)
             self.replaced += len(dead)
         wanted = len(cluster.worker_spec)
         if len(cluster.workers) < wanted:
@@ -318,7 +343,9 @@ class Supervisor:
         if known is None or known.job is not job:
             known = self._jobs[name] = _Job(job)
         now = self.clock()
-        if any(worker == str(name) or worker.startswith(f"{name}-") for worker in here):
+        if self._arrivals.was_sent_away(name):
+            return False
+        if any(is_of_job(worker, name) for worker in here):
             known.arrived, known.gone_since = True, None
             return False
         failed = job.status in (Status.failed, Status.closed)
@@ -326,6 +353,8 @@ class Supervisor:
             return False  # it waits in the queue
         if known.gone_since is None:
             known.gone_since = now
+        if getattr(job, "job_id", None) is None:  # a nanny starts its worker again by itself
+            return failed or now - known.gone_since >= RESTARTED_S
         patience = self.settings.lost_s if known.arrived else self.settings.refused_s
         return now - known.gone_since >= patience
 

@@ -68,7 +68,12 @@ class NpeConfig(Settings):
     density: Literal["mixture", "autoregressive"] = setting(
         "autoregressive", unit=TEXT, about="form of the posterior: Gaussians, or one by one"
     )
-    n_mocks: PositiveInt = setting(1_000_000, unit=TEXT, about="mock SEDs of the training")
+    n_mocks: PositiveInt = setting(8_000_000, unit=TEXT, about="mock SEDs of the training, in all")
+    pass_size: PositiveInt = setting(
+        500_000,
+        unit=TEXT,
+        about="mocks made and learnt at a time; 3 kB of memory each, of 19 bands",
+    )
     redshift: tuple[float, float] | None = setting(
         None, unit=TEXT, about="ends of the redshifts; default: those of the catalogue"
     )
@@ -89,15 +94,19 @@ class NpeConfig(Settings):
     )
     n_components: PositiveInt = setting(8, unit=TEXT, about="Gaussians of each mixture")
     batch_size: PositiveInt = setting(512, unit=TEXT, about="mocks of a step")
-    learning_rate: float = setting(2e-3, unit=TEXT, about="greatest learning rate", gt=0)
-    max_epochs: PositiveInt = setting(20, unit=TEXT, about="passes through the mocks at most")
-    patience: PositiveInt = setting(5, unit=TEXT, about="passes without a gain before the end")
+    learning_rate: float = setting(5e-3, unit=TEXT, about="greatest learning rate", gt=0)
+    max_epochs: PositiveInt = setting(
+        1, unit=TEXT, about="times that each mock is learnt from, at most; of 1e5 mocks some 8"
+    )
+    patience: PositiveInt = setting(
+        5, unit=TEXT, about="passes without a gain that end a training whose mocks come again"
+    )
     n_draws: PositiveInt = setting(500, unit=TEXT, about="draws of each SED, in one round")
     reweight: bool = setting(
         default=True, unit=TEXT, about="weigh draws by the exact likelihood over the network's"
     )
     min_n_eff: float = setting(
-        100.0, unit=TEXT, about="effective draws that end the rounds of re-weighting", gt=0
+        300.0, unit=TEXT, about="effective draws that end the rounds of re-weighting", gt=0
     )
     max_rounds: PositiveInt = setting(4, unit=TEXT, about="rounds of draws at most")
     min_efficiency: float = setting(
@@ -107,7 +116,7 @@ class NpeConfig(Settings):
         "rdsps", unit=TEXT, about="method for SEDs that the network is not to be believed of"
     )
     false_alarms: float = setting(
-        0.02, unit=TEXT, about="part of good SEDs that may be called outliers", gt=0, lt=1
+        0.04, unit=TEXT, about="part of good SEDs that may be called outliers", gt=0, lt=1
     )
 
 
@@ -168,6 +177,11 @@ class FitConfig(Settings):
         3.0, unit=TEXT, about="an upper limit made of a faint flux is this many errors", gt=0
     )
     n_samples: int = setting(0, unit=TEXT, about="posterior samples kept of each SED", ge=0)
+    integrated: bool = setting(
+        default=False,
+        unit=TEXT,
+        about="fit each galaxy's whole light too, beside the sum over its bins; of surveys only",
+    )
     block_size: PositiveInt = setting(64, unit=TEXT, about="SEDs fitted by one task")
     max_memory: float = setting(2.0, unit="GB", about="memory a fit may take", gt=0)
     refine: RefineConfig = setting(RefineConfig(), unit=TEXT, about="adaptive refinement")

@@ -369,7 +369,7 @@ FIT = Schema(
             ("bin",), "float64", "", "posterior predictive p-value of chi2", required=False
         ),
         "outlier_score": Var(
-            ("bin",), "float64", "", "distance from all models over its limit", required=False
+            ("bin",), "float64", "", "ln of the chance of being so odd, over limit", required=False
         ),
         "flags": Var(("bin",), "uint16", "", "quality flags", required=False),
         **_SPECTRAL,

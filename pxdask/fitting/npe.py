@@ -17,13 +17,13 @@ from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.npe_draws import Judge, counted, first_draws, in_units
 from pxdask.fitting.npe_rounds import with_more_rounds
 from pxdask.fitting.npe_summary import Weighted, weighted_posteriors
-from pxdask.fitting.npe_trust import Trust, learnt_limit
+from pxdask.fitting.npe_trust import LIMITS, N_CHECKED, Training, Trust
+from pxdask.fitting.outliers import OutlierLimit
 from pxdask.fitting.results import nothing
 from pxdask.fitting.sample_summary import sampled_dataset
 from pxdask.fitting.spectral import SpectralRdsps
 from pxdask.fitting.target import Sampled, observed
 from pxdask.npe.network import Network
-from pxdask.npe.noise import NoiseModel
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 logger = logging.getLogger(__name__)
-
-N_CHECKED = 100
-"""Draws of an SED whose fluxes are looked at where none is weighed: enough for a predictive
-p-value to 0.05, and for an efficiency of 0.01 to be seen."""
 
 _EXTRA = ("efficiency", "predictive_p", "outlier_score", "ln_evidence_err")
 """What is told of every SED besides, NaN where not known."""
@@ -74,11 +70,12 @@ class NpeFitter:
     best draw's (`pxdask.fitting.target.HALF_RANGE`), as for the other samplers, so that
     ``ln_evidence`` means the same.
 
-    An SED is flagged OUT_OF_DISTRIBUTION where no model comes near it: where the least
-    chi-square is beyond that of all but ``false_alarms`` of good SEDs
-    (`pxdask.fitting.outliers`), or where S/N or missing bands are such as no mock of the training
-    had. ``outlier_score`` is the chi-square over its limit; where the draws' least is under the
-    limit no nearer model is looked for.
+    An SED is flagged OUT_OF_DISTRIBUTION where it is odder than all but ``false_alarms`` of good
+    ones: no model comes near it, or only an odd corner of them does (`pxdask.fitting.outliers`).
+    How odd good ones are has been learnt with the network (`pxdask.fitting.npe_limits`). So is
+    one whose S/N or missing bands are such as no mock of the training had. ``outlier_score`` is
+    the logarithm of the chance of a good SED as odd, over that of ``false_alarms``; where the
+    draws' least chi-square makes no outlier no nearer model is looked for.
 
     An SED of which the network is not to be believed is fitted by ``hand_over`` instead, and
     flagged HANDED_OVER: where the efficiency is below ``min_efficiency``; after re-weighting
@@ -97,19 +94,38 @@ class NpeFitter:
         Raises
         ------
         ConfigError
-            If there is no network, or it was trained for other bands, priors or redshifts.
+            If there is no network, or it was trained for other bands or priors.
+        DataError
+            If the redshift is outside the network's range, and nothing is handed over.
         """
         if library.network is None:
             raise ConfigError(
                 "fit.method is npe and no network is given: train one by `pxdask npe train` and"
                 " name it as fit.npe.network, or let `pxdask run` train it before it fits"
             )
-        network = Network.from_dataset(library.network())
+        network, npe = Network.from_dataset(library.network()), self.settings.npe
         network.check(library, self.settings)
+        knows = network.knows(library.redshift)
+        if not knows and npe.hand_over == "none":
+            raise DataError(
+                f"redshift: the network knows {_span(network.redshift)}; it is"
+                f" {library.redshift:g}. Train a network of a wider range (fit.npe.redshift), or"
+                " let such galaxies be fitted by fit.npe.hand_over: rdsps or mcmc"
+            )
+        if not knows:
+            logger.info(
+                "redshift %g is outside what the network knows (%s): all SEDs are handed over",
+                library.redshift, _span(network.redshift),
+            )  # fmt: skip
         sampled = Sampled(self.settings, library)
-        noise = NoiseModel.from_json(network.noise_json)
-        limit = learnt_limit(sampled, network, noise)
-        return NpeModels(sampled, network, Trust(sampled, limit, noise))
+        limit = OutlierLimit.from_json(network.outliers.get(LIMITS[npe.reweight], {}))
+        if not network.outliers:
+            logger.warning(
+                "the network does not know how odd good SEDs are (it was trained without): only"
+                " SEDs far from all models are called outliers"
+            )
+        trust = Trust(sampled, limit, Training.of(network))
+        return NpeModels(sampled, network, trust, knows_redshift=knows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +140,15 @@ class NpeModels:
         Gives draws.
     trust : Trust
         What SEDs and posteriors are judged by.
+    knows_redshift : bool
+        Whether the network was trained for the redshift of the SEDs; where not, all are handed
+        over.
     """
 
     sampled: Sampled
     network: DrawSource
     trust: Trust
+    knows_redshift: bool = True
 
     @property
     def settings(self) -> FitConfig:
@@ -148,17 +168,18 @@ class NpeModels:
         n_band = len(self.sampled.model_library.filters)
         if seds.flux.shape[1] != n_band:
             raise DataError(f"the SEDs have {seds.flux.shape[1]} bands, the models {n_band}")
-        spectral = has_spectrum(seds, self.settings)
+        # what is not for the network: SEDs with spectra, and those of an unknown redshift
+        foreign = has_spectrum(seds, self.settings) | (not self.knows_redshift)
         posteriors: list[SedPosterior] = []
         distrusted: list[bool] = []
         for first in range(0, len(seds), self.n_together):
             part = slice(first, first + self.n_together)
-            found, bad = self._some(seds.rows(part.start, part.stop), spectral[part])
+            found, bad = self._some(seds.rows(part.start, part.stop), foreign[part])
             posteriors += found
             distrusted += bad
         fit = sampled_dataset(posteriors, self.sampled, seds, method={"method": "npe"})
         fit = with_blanks(fit, self.settings)
-        rows = np.flatnonzero(np.array(distrusted, bool) | spectral)
+        rows = np.flatnonzero(np.array(distrusted, bool) | foreign)
         if self.settings.npe.hand_over == "none" or not rows.size:
             return fit
         logger.info("%d of %d SEDs are handed over to %s", rows.size, len(seds), self._method)
@@ -189,13 +210,13 @@ class NpeModels:
         return int(np.clip(room, 1, _MOST_TOGETHER))
 
     def _some(
-        self, seds: Seds, spectral: NDArray[np.bool_]
+        self, seds: Seds, foreign: NDArray[np.bool_]
     ) -> tuple[list[SedPosterior], list[bool]]:
         """Return the posteriors of SEDs of one batch, and which are not to be believed."""
         sampled, npe = self.sampled, self.settings.npe
         data = observed(seds, self.settings)
         judge = Judge(sampled, data, in_units(data))
-        sed = np.flatnonzero((judge.units.n_measured > 0) & ~spectral)
+        sed = np.flatnonzero((judge.units.n_measured > 0) & ~foreign)
         posteriors, distrusted = self._unfitted(judge, len(seds)), [False] * len(seds)
         if not sed.size:
             return posteriors, distrusted
@@ -209,10 +230,11 @@ class NpeModels:
         clouds = first
         if npe.reweight:
             clouds = with_more_rounds(judge, self.network, first, sed=sed, rngs=rngs, settings=npe)
-        points, found = self.trust.nearest_points(judge, clouds, sed), []
+        (points, scores), found = self.trust.nearest_points(judge, clouds, sed), []
         for k, i in enumerate(sed.tolist()):
             one = _reweighted(clouds[k]) if npe.reweight else _drawn(draws, bright[k], clouds[k])
-            found.append(self.trust.told(judge, one, clouds[k], first[k], points[k], sed=i))
+            both, near = (clouds[k], first[k]), (points[k], float(scores[k]))
+            found.append(self.trust.told(judge, one, both, near, sed=i))
             distrusted[i] = self.trust.distrusts(clouds[k], first[k])
         keys = [seds.keys[i] for i in sed.tolist()]
         for i, posterior in zip(
@@ -249,6 +271,11 @@ def _reweighted(cloud: Cloud) -> Weighted:
         # of a mean of n weights, relative to it; no draw may have any weight
         extra={"ln_evidence_err": math.sqrt(max(1 / max(weights.n_eff, 1.0) - 1 / n, 0.0))},
     )
+
+
+def _span(redshift: tuple[float, float] | None) -> str:
+    """Return a range in words."""
+    return "any" if redshift is None else f"{redshift[0]:g} to {redshift[1]:g}"
 
 
 def _drawn(draws: Draws, row: int, cloud: Cloud) -> Weighted:

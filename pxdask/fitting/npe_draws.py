@@ -211,7 +211,7 @@ class Judge:
     ) -> Draws:
         """Return a network's draws of some SEDs."""
         return network.draw(
-            *self._seen(sed), redshift=self._redshift(sed), rngs=rngs, n_draws=n_draws
+            *self._seen(sed), redshift=self.redshift(sed), rngs=rngs, n_draws=n_draws
         )
 
     def ln_density(
@@ -219,7 +219,7 @@ class Judge:
     ) -> Floats:
         """Return a network's ln density (n_sed, n_draws) at points of the cube and masses."""
         return network.ln_density(
-            *self._seen(sed), redshift=self._redshift(sed), unit=unit, log_mass=log_mass
+            *self._seen(sed), redshift=self.redshift(sed), unit=unit, log_mass=log_mass
         )
 
     def _seen(self, sed: Indices) -> tuple[Floats, Floats]:
@@ -230,7 +230,7 @@ class Judge:
             np.where(limit, np.nan, self.data.error[sed]),
         )
 
-    def _redshift(self, sed: Indices) -> Floats | None:
+    def redshift(self, sed: Indices) -> Floats | None:
         """Return the redshift of each SED, where it is known."""
         redshift = self.sampled.model_library.redshift
         return None if redshift is None else np.full(sed.size, redshift)

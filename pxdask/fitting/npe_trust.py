@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pxdask.core.flags import Flag
-from pxdask.core.random import stream
-from pxdask.fitting.npe_draws import Judge, Point, in_units
-from pxdask.fitting.outliers import (
-    OutlierLimit,
-    loosest,
-    nearest,
-    outlier_limit,
-    predictive_p,
-    safe_limit,
-)
+from pxdask.fitting.npe_draws import Point
+from pxdask.fitting.outliers import Oddness, OutlierLimit, nearest, predictive_p
 from pxdask.fitting.rdsps import MIN_N_EFF
-from pxdask.fitting.target import Observed
-from pxdask.npe.mocks import make_mocks
+from pxdask.npe.noise import NoiseModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.fits import NpeConfig
-    from pxdask.fitting.npe_draws import Cloud, DrawSource
+    from pxdask.fitting.npe_draws import Cloud, InUnits, Judge
     from pxdask.fitting.npe_summary import Weighted
     from pxdask.fitting.target import Sampled
-    from pxdask.npe.noise import NoiseModel
+    from pxdask.npe.network import Network
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -41,19 +32,58 @@ RELIABLE_TAIL = 0.7
 """Shape of the tail of weights above which they are not to be believed (Vehtari et al. 2024, JMLR
 25, 72, section 3.2) [1]."""
 
-N_MOCKS = 2048
-"""Good SEDs that the limit of outliers is learnt from, 340 in each class of S/N: 2 % of these are
-then 2 % to 0.8 %."""
-
 FEWEST = 3
 """Bands that a mock has at least where some are taken away at random: that of
 `pxdask.npe.mocks`."""
 
-_N_DRAWS = 128
-"""Draws of each of them, from the nearest of which the nearest model is looked for."""
+N_CHECKED = 100
+"""Draws of an SED whose fluxes are looked at where none is weighed: enough for a predictive
+p-value to 0.05, and for an efficiency of 0.01 to be seen."""
 
-_TOGETHER = 128
-"""SEDs of them that are held at a time."""
+LIMITS = ("plain", "weighed")
+"""Names of a network's limits of outliers: for draws as they are, and for those re-weighted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What SEDs the mocks of a training were.
+
+    Attributes
+    ----------
+    noise : NoiseModel
+        Errors and missing bands.
+    snr : tuple of float
+        Least mean S/N, and that of the best band at most.
+    missing : float
+        Part of the mocks that lost bands at random.
+    """
+
+    noise: NoiseModel
+    snr: tuple[float, float]
+    missing: float
+
+    @classmethod
+    def of(cls, network: Network) -> Training:
+        """Return those of a network."""
+        npe = network.settings["npe"]
+        low, high = npe["snr"]
+        return cls(NoiseModel.from_json(network.noise_json), (low, high), npe["missing"])
+
+    def had(self, units: InUnits, sed: int) -> bool:
+        """Return whether there were S/N and missing bands like an SED's.
+
+        Mocks are selected by their mean S/N, at least that of ``snr``; its upper end is about the
+        best band, less what systematic errors make of it.
+        """
+        has = units.inverse[sed] > 0
+        mean = np.sum(units.data[sed] * units.inverse[sed]) / np.linalg.norm(units.inverse[sed])
+        if not self.snr[0] <= mean or units.best_snr[sed] > self.snr[1]:
+            return False
+        patterns = self.noise.patterns
+        if self.missing == 0:
+            return bool(np.any(np.all(patterns == has, axis=1)))
+        enough = int(np.count_nonzero(has)) >= FEWEST
+        return enough and bool(np.any(np.all(patterns >= has, axis=1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,48 +95,58 @@ class Trust:
     sampled : Sampled
         Models, likelihood, settings.
     limit : OutlierLimit
-        How far from all models a good SED may be.
-    noise : NoiseModel, optional
-        Of the training; it says which bands were missing.
+        How odd good SEDs are.
+    training : Training, optional
+        What SEDs the network knows; default: all.
     """
 
     sampled: Sampled
-    limit: OutlierLimit
-    noise: NoiseModel | None = None
+    limit: OutlierLimit = field(default_factory=OutlierLimit)
+    training: Training | None = None
 
     @property
     def npe(self) -> NpeConfig:
         """Settings of the network's use."""
         return self.sampled.settings.npe
 
-    def limits(self, judge: Judge, sed: Indices) -> Floats:
-        """Return the limit of the least chi-square of some SEDs (n_sed,)."""
-        return self.limit(judge.units.n_measured[sed], judge.units.snr[sed])
+    def scores(self, judge: Judge, found: Oddness, sed: Indices) -> Floats:
+        """Return how odd SEDs (n_sed,) are; above 1 are outliers.
 
-    def nearest_points(self, judge: Judge, clouds: Sequence[Cloud], sed: Indices) -> list[Point]:
-        """Return the nearest model to each SED.
-
-        It is looked for, from the nearest draw on, only where that is beyond the limit.
+        The logarithm of the chance of a good SED as odd, over that of ``false_alarms``.
         """
-        points, limit = [cloud.nearest for cloud in clouds], self.limits(judge, sed)
-        far = [k for k, point in enumerate(points) if not point.chi2 <= limit[k]]
-        if not far:
-            return points
-        simulator = self.sampled.simulator
-        found = nearest(
-            judge.units,
-            lambda unit: simulator.simulate(unit).flux,
-            np.array([points[k].unit for k in far]),
-            sed=sed[far],
-        )
-        flux = simulator.simulate(found.unit).flux.astype(np.float64)
-        for row, k in enumerate(far):
-            scale = float(found.scale[row])
-            points[k] = Point(found.unit[row], scale * flux[row], scale, float(found.chi2[row]))
-        return points
+        ln_chance = self.limit.ln_chance(found, judge.units, sed, redshift=judge.redshift(sed))
+        return ln_chance / math.log(self.npe.false_alarms)
+
+    def nearest_points(
+        self, judge: Judge, clouds: Sequence[Cloud], sed: Indices
+    ) -> tuple[list[Point], Floats]:
+        """Return the nearest model to each SED, and how odd each SED is.
+
+        It is looked for, from the nearest draw on, only where that makes an outlier: a nearer one
+        makes an SED less odd.
+        """
+        points = [cloud.nearest for cloud in clouds]
+        gap = np.array([cloud.ln_greatest - cloud.weights.ln_mean for cloud in clouds])
+        score = self.scores(judge, Oddness(np.array([p.chi2 for p in points]), gap), sed)
+        far = np.flatnonzero(~(score <= 1))
+        if not far.size:
+            return points, score
+        for k, point in zip(
+            far, nearest_of(judge, [points[k] for k in far], sed[far]), strict=True
+        ):
+            points[k] = point
+        chi2 = np.array([points[k].chi2 for k in far])
+        score[far] = self.scores(judge, Oddness(chi2, gap[far]), sed[far])
+        return points, score
 
     def told(
-        self, judge: Judge, one: Weighted, cloud: Cloud, first: Cloud, point: Point, *, sed: int
+        self,
+        judge: Judge,
+        one: Weighted,
+        clouds: tuple[Cloud, Cloud],
+        nearest_point: tuple[Point, float],
+        *,
+        sed: int,
     ) -> Weighted:
         """Return the posterior of an SED with what tells whether it is to be believed.
 
@@ -116,15 +156,16 @@ class Trust:
             SEDs.
         one : Weighted
             The posterior.
-        cloud, first : Cloud
+        clouds : tuple of Cloud
             Draws that were held against the SED: all of them, and the network's own.
-        point : Point
-            The nearest model.
+        nearest_point : tuple of Point and float
+            The nearest model, and how odd the SED is.
         sed : int
             Which SED.
         """
-        far = point.chi2 / float(self.limits(judge, np.array([sed]))[0])
-        strange = far > 1 or self._beyond_training(judge, sed)
+        (cloud, first), (point, score) = clouds, nearest_point
+        known = self.training is None or self.training.had(judge.units, sed)
+        strange = score > 1 or not known
         flags = int(Flag.OUT_OF_DISTRIBUTION) if strange else 0
         flags |= 0 if one.n_eff >= MIN_N_EFF else int(Flag.FEW_MODELS)
         even = np.full(cloud.chi2.size, 1 / cloud.chi2.size)
@@ -135,7 +176,7 @@ class Trust:
                 cloud.weights.share if self.npe.reweight else even,
                 n_band=int(judge.units.n_measured[sed]),
             ),
-            "outlier_score": far,
+            "outlier_score": score,
         }
         return replace(
             one,
@@ -146,7 +187,7 @@ class Trust:
         )
 
     def distrusts(self, cloud: Cloud, first: Cloud) -> bool:
-        """Return whether draws are not to be believed of an SED; arguments as of `told`.
+        """Return whether draws of an SED are not to be believed: all, and the network's own.
 
         A network that hardly finds the posterior may have missed a part of it, however many draws
         count in the end.
@@ -157,69 +198,23 @@ class Trust:
         few = n_eff < self.npe.min_n_eff and tail > RELIABLE_TAIL
         return self.npe.reweight and (few or n_eff < MIN_N_EFF)
 
-    def _beyond_training(self, judge: Judge, sed: int) -> bool:
-        """Return whether S/N or missing bands are such as no mock had.
-
-        Mocks are selected by their mean S/N, at least that of ``snr``; its upper end is about the
-        best band, less what systematic errors make of it.
-        """
-        units, npe = judge.units, self.npe
-        low, high = npe.snr
-        has = units.inverse[sed] > 0
-        mean = np.sum(units.data[sed] * units.inverse[sed]) / np.linalg.norm(units.inverse[sed])
-        if not low <= mean or units.best_snr[sed] > high:
-            return True
-        if self.noise is None:
-            return False
-        patterns = self.noise.patterns
-        if npe.missing == 0:
-            return not np.any(np.all(patterns == has, axis=1))
-        return int(np.count_nonzero(has)) < FEWEST or not np.any(np.all(patterns >= has, axis=1))
-
     def _is_best(self, judge: Judge, sed: int) -> bool:
         """Return whether the model of the least chi-square is that of the greatest likelihood."""
         gaussian = math.isinf(self.sampled.dof) and not self.sampled.simulator.mass_priors
         return gaussian and not np.any(judge.data.limit[sed])
 
 
-def learnt_limit(sampled: Sampled, network: DrawSource, noise: NoiseModel) -> OutlierLimit:
-    """Return the limit of outliers, learnt from mocks with the noise of the training.
-
-    Parameters
-    ----------
-    sampled : Sampled
-        Models at the redshift of the SEDs, or of a free one.
-    network : DrawSource
-        Whose draws are where the nearest models are looked for.
-    noise : NoiseModel
-        Errors and missing bands.
-
-    Raises
-    ------
-    DataError
-        If nearly no mock passes the selection.
-    """
-    library, settings = sampled.model_library, sampled.settings
-    mocks = make_mocks(
-        library, noise, n=N_MOCKS, seed=library.seed, settings=settings, redshift_given=False
+def nearest_of(judge: Judge, points: Sequence[Point], sed: Indices) -> list[Point]:
+    """Return the models nearest to SEDs (n_sed,), looked for from a point of each."""
+    simulator = judge.sampled.simulator
+    found = nearest(
+        judge.units,
+        lambda unit: simulator.simulate(unit).flux,
+        np.array([point.unit for point in points]),
+        sed=sed,
     )
-    data = Observed(mocks.flux, mocks.error, np.zeros(mocks.flux.shape, bool))
-    judge = Judge(sampled, data, in_units(data))
-    # nearer than that is below whatever limit; the nearest need not be found
-    part = loosest(settings.npe.false_alarms)
-    most_fitted = OutlierLimit(part, (0.0,), (float(sampled.n_dim),))
-    trust = Trust(sampled, most_fitted)
-    chi2 = np.empty(len(mocks))
-    for first in range(0, len(mocks), _TOGETHER):
-        sed = np.arange(first, min(first + _TOGETHER, len(mocks)))
-        rngs = [stream(library.seed, "outliers", i) for i in sed.tolist()]
-        clouds = judge.clouds(judge.draws(network, sed, rngs, n_draws=_N_DRAWS), sed)
-        chi2[sed] = [point.chi2 for point in trust.nearest_points(judge, clouds, sed)]
-    return outlier_limit(
-        chi2, judge.units.n_measured, judge.units.snr, false_alarms=settings.npe.false_alarms
-    )
-
-
-def safe_trust(sampled: Sampled) -> Trust:
-    """Return trust by a limit that no mocks are needed for, and fewer outliers are beyond."""
-    return Trust(sampled, safe_limit(sampled.settings.npe.false_alarms))
+    flux = simulator.simulate(found.unit).flux.astype(np.float64)
+    return [
+        Point(found.unit[k], scale * flux[k], scale, float(found.chi2[k]))
+        for k, scale in enumerate(found.scale.tolist())
+    ]

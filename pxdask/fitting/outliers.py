@@ -1,23 +1,25 @@
-"""SEDs that no model looks like, told from noise by how near the nearest model comes.
+"""SEDs that no model looks like, told from noise by two figures of them.
 
-Of a good SED the least chi-square is that of noise, less what the parameters could fit of it: how
-many bands' worth that is depends on S/N, and is measured on mocks.
+The first is how near the nearest model comes: the least chi-square is that of noise, less what the
+parameters could fit of it. The second is how much of the models is near: a good SED has, at a
+given S/N, a posterior of about a given volume, and one that only an odd corner of the models
+fits, by luck, has a smaller one. What both are of good SEDs is learnt from mocks.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, chdtri, chdtriv, ndtr, ndtri
+from scipy.special import chdtrc, ndtr, ndtri
 
 from pxdask.core.errors import DataError
 from pxdask.kernels.closest import closeness, downhill_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,14 +29,24 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
     Models = Callable[[Floats], NDArray[np.float32]]
 
-N_CLASS = 6
-"""Classes of S/N, of equal numbers of mocks, in each of which a limit is measured."""
-
-_LEVELS = (1.0, 2.0, 4.0)
-"""Multiples of the false alarms at which limits are measured."""
-
 LEAST_MOCKS = 300
-"""Good SEDs below which no limit is measured."""
+"""Good SEDs below which no limit is learnt."""
+
+_TAIL = 0.1
+"""Part of good SEDs that are the tail of a law, which is exponential."""
+
+_PROBABILITIES = np.linspace(0.0, 1 - _TAIL, 46)
+"""Where a law's quantiles are kept."""
+
+_LN_LEAST = -700.0
+"""Natural log of the least chance that is told from none."""
+
+_SAME = 0.01
+"""Variance that is added to squares of residuals before their logarithm is taken, as a part of
+their mean, so that no small one decides."""
+
+_CLIP, _N_CLIP = 6.0, 4
+"""Robust deviations beyond which a figure is left out of what a law is fitted to, and rounds."""
 
 _STEP = 0.01
 """By which coordinates are moved for slopes, in units of the prior's standard deviation; models
@@ -47,58 +59,197 @@ _N_STEPS = 15
 """Steps downhill. Of 120 mocks of JADES bands at a median S/N above 10, 97 % are then within 1 of
 the least chi-square that 60 steps reach from there or from the truth."""
 
-_LEAST_DOF = 0.2
-"""Fewest degrees of freedom that a limit is made for: one band is always fitted."""
+
+class Oddness(NamedTuple):
+    """Figures by which outliers are told.
+
+    Attributes
+    ----------
+    chi2 : (n_sed,) float64
+        Least chi-square; infinite where no model has a positive amplitude.
+    gap : (n_sed,) float64
+        Natural log of the greatest likelihood over the evidence: the smaller the part of the
+        models that fit, the greater it is. NaN where it is not known, and does not count.
+    """
+
+    chi2: Floats
+    gap: Floats
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a figure of good SEDs is distributed, which depends on what else is known of them.
+
+    Attributes
+    ----------
+    mean, ln_variance : tuple of float
+        Coefficients of what is known.
+    quantiles : tuple of float
+        Of the standardised figure, from its least to where the tail begins.
+    tail : float
+        Mean excess in the tail.
+    """
+
+    mean: tuple[float, ...]
+    ln_variance: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    tail: float
+
+    def ln_chance(self, values: Floats, known: Floats) -> Floats:
+        """Return the natural log of the chance (n_sed,) of figures so great or greater.
+
+        Parameters
+        ----------
+        values : (n_sed,) float64
+            The figure; NaN says nothing and has a chance of one.
+        known : (n_sed, n_known) float64
+            What else is known of the SEDs.
+        """
+        place = (values - _dot(known, self.mean)) * np.exp(-0.5 * _dot(known, self.ln_variance))
+        start = self.quantiles[-1]
+        bulk = np.log1p(-np.interp(place, self.quantiles, _PROBABILITIES))
+        beyond = math.log(_TAIL) - (place - start) / self.tail
+        found = np.maximum(np.where(place > start, beyond, bulk), _LN_LEAST)
+        return np.where(np.isnan(values), 0.0, found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the law as JSON values."""
+        return {
+            "mean": list(self.mean),
+            "ln_variance": list(self.ln_variance),
+            "quantiles": list(self.quantiles),
+            "tail": self.tail,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Law:
+        """Return the law of JSON values."""
+        return cls(
+            mean=tuple(values["mean"]),
+            ln_variance=tuple(values["ln_variance"]),
+            quantiles=tuple(values["quantiles"]),
+            tail=float(values["tail"]),
+        )
+
+
+def learnt_law(values: Floats, known: Floats) -> Law:
+    """Return the law of a figure (n_sed,) of good SEDs, of which (n_sed, n_known) is known.
+
+    Mean and logarithm of the variance are linear in what is known, by least squares without those
+    farther than `_CLIP` robust deviations, such as SEDs that the network fails at; what remains
+    has the same distribution for all. Beyond the quantiles kept it is exponential.
+    """
+    near = np.ones(values.size, np.bool_)
+    for _ in range(_N_CLIP):
+        mean = np.linalg.lstsq(known[near], values[near])[0]
+        residual = values - known @ mean
+        square = residual**2
+        ln_square = np.log(square + _SAME * np.mean(square[near]) + 1e-30)
+        ln_variance = np.linalg.lstsq(known[near], ln_square[near])[0]
+        place = residual * np.exp(-0.5 * (known @ ln_variance))
+        middle = np.median(place)
+        spread = np.median(np.abs(place - middle))
+        near = np.abs(place - middle) <= 1.4826 * _CLIP * spread + 1e-12
+    quantiles = np.quantile(place, _PROBABILITIES)
+    beyond = place[place > quantiles[-1]] - quantiles[-1]
+    # of an exponential, whatever the few farthest are
+    tail = float(np.median(beyond)) / math.log(2) if beyond.size else 0.0
+    return Law(
+        mean=tuple(mean.tolist()),
+        ln_variance=tuple(ln_variance.tolist()),
+        quantiles=tuple(quantiles.tolist()),
+        tail=max(tail, 1e-12),
+    )
 
 
 @dataclass(frozen=True)
 class OutlierLimit:
-    """How far from all models a good SED may be.
+    """How odd good SEDs are.
 
     Attributes
     ----------
-    false_alarms : float
-        Part of good SEDs beyond [1].
-    log_snr : tuple of float
-        log10 of the S/N of all bands together, increasing.
-    n_fitted : tuple of float
-        Degrees of freedom that parameters take there [1].
+    chi2, gap : Law or None
+        Of the figures of `Oddness`. Without, the chance of a chi-square is that of the true
+        model's, and nothing else is looked at: outliers, and false alarms, are then fewer.
+    both : Law or None
+        Of the sum of both chances' negative logarithms, which nothing is known for.
     """
 
-    false_alarms: float
-    log_snr: tuple[float, ...]
-    n_fitted: tuple[float, ...]
+    chi2: Law | None = None
+    gap: Law | None = None
+    both: Law | None = None
 
-    def __call__(self, n_band: NDArray[np.integer], snr: Floats) -> Floats:
-        """Return the limit of chi-square of SEDs (n_sed,) of so many bands and that S/N."""
-        with np.errstate(divide="ignore"):
-            fitted = np.interp(np.log10(snr), self.log_snr, self.n_fitted)
-        return np.asarray(chdtri(np.maximum(n_band - fitted, _LEAST_DOF), self.false_alarms))
+    def ln_chance(
+        self, found: Oddness, units: InUnits, sed: Indices, *, redshift: Floats | None
+    ) -> Floats:
+        """Return the natural log of the chance (n_sed,) of a good SED as odd as each, or odder.
+
+        Parameters
+        ----------
+        found : Oddness
+            Of each.
+        units : InUnits
+            SEDs.
+        sed : (n_sed,) int
+            Which of them.
+        redshift : (n_sed,) float64 or None
+            Of each, where it is known.
+        """
+        if self.chi2 is None or self.gap is None or self.both is None:
+            chance = chdtrc(units.n_measured[sed], found.chi2)
+            return np.asarray(np.log(np.maximum(chance, 1e-300)))
+        total = _total(self.chi2, self.gap, found, what_is_known(units, sed, redshift=redshift))
+        return self.both.ln_chance(total, np.ones((sed.size, 1)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limit as JSON values."""
+        laws = {"chi2": self.chi2, "gap": self.gap, "both": self.both}
+        return {name: law.to_json() for name, law in laws.items() if law is not None}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> OutlierLimit:
+        """Return the limit of JSON values."""
+        return cls(**{name: Law.from_json(law) for name, law in values.items()})
 
 
-def safe_limit(false_alarms: float) -> OutlierLimit:
-    """Return a limit that needs no mocks, under which there are fewer false alarms than asked.
+def what_is_known(units: InUnits, sed: Indices, *, redshift: Floats | None) -> Floats:
+    """Return what the figures of good SEDs depend on, (n_sed, n_known).
 
-    The nearest model is nearer than the true one, whose chi-square is that of all bands.
+    The figures are of the degrees of freedom that parameters take, and of the volume of the
+    posterior: both follow S/N, of all bands together, of the best and of each, their number, and,
+    a little, redshift.
     """
-    return OutlierLimit(false_alarms, (0.0,), (0.0,))
+    ratio, n_band = np.abs(units.data[sed]), units.data.shape[1]
+    ln_each = np.zeros(sed.size)
+    for band in range(n_band):
+        ln_each += np.log(np.maximum(ratio[:, band], 1.0))
+    ln_snr = np.log(np.maximum(units.snr[sed], 0.1))
+    z = np.zeros(sed.size) if redshift is None else np.log1p(redshift)
+    return np.column_stack(
+        [
+            np.ones(sed.size),
+            ln_snr,
+            ln_snr**2,
+            units.n_measured[sed] / n_band,
+            ln_each / n_band,
+            (ln_each / n_band) ** 2,
+            np.log(np.maximum(units.best_snr[sed], 1.0)),
+            z,
+            z**2,
+        ]
+    )
 
 
-def outlier_limit(
-    chi2: Floats, n_band: NDArray[np.integer], snr: Floats, *, false_alarms: float
-) -> OutlierLimit:
-    """Return the limit that a given part of good SEDs are beyond.
+def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
+    """Return how odd good SEDs are.
 
     Parameters
     ----------
-    chi2 : (n_sed,) float64
-        Least chi-square of good SEDs, after `nearest`; others than finite are left out.
-    n_band : (n_sed,) int
-        Bands measured.
-    snr : (n_sed,) float64
-        S/N of all bands together.
-    false_alarms : float
-        In (0, 1).
+    found : Oddness
+        Of good SEDs, chi-squares after `nearest`; those are left out where either figure is not
+        finite.
+    known : (n_sed, n_known) float64
+        From `what_is_known`.
 
     Raises
     ------
@@ -107,33 +258,32 @@ def outlier_limit(
 
     Notes
     -----
-    Each SED has a number of fitted degrees of freedom at which it would be just at the limit; in
-    a class of S/N, ``false_alarms`` of them are below the number that is sought. The mean of that
-    number at once, twice and four times ``false_alarms`` is taken, which are more SEDs.
+    Both chances are made one as Fisher did (1925, Statistical Methods for Research Workers, 21.1),
+    by the sum of their logarithms; the distribution of the sum is learnt, so that they need not
+    be independent.
     """
-    good = np.flatnonzero(np.isfinite(chi2) & (snr > 0) & (n_band > 1))
-    if good.size < LEAST_MOCKS:
-        raise DataError(f"{good.size} good SEDs to learn outliers from; wanted {LEAST_MOCKS}")
-    order = good[np.argsort(snr[good], kind="stable")]
-    classes = np.array_split(order, N_CLASS)
-    centres = [float(np.median(np.log10(snr[part]))) for part in classes]
-    fitted = [_n_fitted(chi2[part], n_band[part], false_alarms) for part in classes]
-    return OutlierLimit(false_alarms, tuple(centres), tuple(fitted))
+    good = np.isfinite(found.chi2) & np.isfinite(found.gap)
+    if np.count_nonzero(good) < LEAST_MOCKS:
+        raise DataError(
+            f"{np.count_nonzero(good)} good SEDs to learn outliers from; wanted {LEAST_MOCKS}"
+        )
+    some, known = Oddness(found.chi2[good], found.gap[good]), known[good]
+    chi2, gap = learnt_law(some.chi2, known), learnt_law(some.gap, known)
+    total = _total(chi2, gap, some, known)
+    return OutlierLimit(chi2, gap, learnt_law(total, np.ones((total.size, 1))))
 
 
-def loosest(false_alarms: float) -> float:
-    """Return the greatest part of good SEDs that `outlier_limit` looks at."""
-    return min(max(_LEVELS) * false_alarms, 0.5)
+def _total(chi2: Law, gap: Law, found: Oddness, known: Floats) -> Floats:
+    """Return the negative sum of the logarithms of both chances."""
+    return -chi2.ln_chance(found.chi2, known) - gap.ln_chance(found.gap, known)
 
 
-def _n_fitted(chi2: Floats, n_band: NDArray[np.integer], false_alarms: float) -> float:
-    """Return how many degrees of freedom parameters take; the mean over some parts beyond."""
-    found = []
-    for level in _LEVELS:
-        part = min(level * false_alarms, 0.5)
-        just = n_band - chdtriv(1 - part, np.maximum(chi2, 1e-6))
-        found.append(np.quantile(just, part))
-    return float(np.mean(found))
+def _dot(known: Floats, coefficients: Sequence[float]) -> Floats:
+    """Return sums over what is known, in order, so that none depends on how many SEDs there are."""
+    total = np.zeros(len(known))
+    for k, coefficient in enumerate(coefficients):
+        total += coefficient * known[:, k]
+    return total
 
 
 @dataclass(frozen=True, eq=False)

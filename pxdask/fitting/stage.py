@@ -65,7 +65,7 @@ class FitStage:
 
     def settings(self) -> dict[str, object]:
         """Return the settings a bin's result depends on, which the block is not."""
-        fit = self.config.model_dump(mode="json", exclude={"block_size", "max_memory"})
+        fit = deciding_settings(self.config)
         return {**fit, "models": dict(self.model_settings)}
 
     def run(self, galaxy: Mapping[str, object], *, bins: xr.Dataset) -> xr.Dataset:
@@ -99,10 +99,21 @@ class FitStage:
                 f"{wanted}; wanted the same bands in the same order"
             )
         seds = _seds(bins, str(galaxy_id)).rows(self.start, self.stop)
-        fit = _prepared(self.config, library).fit(seds)
+        fit = prepared(self.config, library).fit(seds)
         stop = self.start + fit.sizes["bin"]
         logger.info("galaxy %s: fitted bins [%d, %d)", galaxy_id, self.start, stop)
         return fit.assign_attrs(bin_start=self.start, bin_stop=stop)
+
+
+def deciding_settings(settings: FitConfig) -> dict[str, object]:
+    """Return the settings that a posterior depends on, as JSON values.
+
+    Paths are not among them: the content key of the network that a path leads to has to be.
+    """
+    left_out: dict[str, bool | set[str]] = dict.fromkeys(
+        ("block_size", "max_memory", "integrated"), True
+    )
+    return settings.model_dump(mode="json", exclude={**left_out, "npe": {"network", "noise"}})
 
 
 def fitter_of(settings: FitConfig) -> Fitter:
@@ -117,7 +128,7 @@ def fitter_of(settings: FitConfig) -> Fitter:
 
 
 @lru_cache(maxsize=1)
-def _prepared(settings: FitConfig, library: ModelLibrary) -> Prepared:
+def prepared(settings: FitConfig, library: ModelLibrary) -> Prepared:
     """Return models made ready, once for all blocks of a galaxy that a process fits.
 
     To sort a library takes as long as to fit a block of bins with it.

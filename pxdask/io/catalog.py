@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path, PurePath, PureWindowsPath
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import Table
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Unit, UnitConversionError
 
 from pxdask.core.errors import ConfigError, brief
 from pxdask.core.names import name_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 REQUIRED = {"id": None, "ra": "deg", "dec": "deg", "redshift": ""}
 """Columns every catalogue has, with the unit they are converted to."""
@@ -60,7 +65,71 @@ def read_catalog(source: str | Path | Table) -> Table:
         not be a folder's name.
     """
     table = source.copy() if isinstance(source, Table) else read_table(Path(source))
-    label = "the catalogue" if isinstance(source, Table) else str(source)
+    label = catalog_label(source)
+    faults = Faults(label)
+    faults.add(check_rows(table, label))
+    names = [str(name) for name in table["id"]]
+    counts = Counter(names)
+    faults.add(repeated(row, names[row], counts[names[row]]) for row in _twice(names, counts))
+    faults.refuse()
+    return table
+
+
+def catalog_label(source: str | Path | Table) -> str:
+    """Return what messages call a catalogue."""
+    return "the catalogue" if isinstance(source, Table) else str(source)
+
+
+class Faults:
+    """What is wrong with a catalogue: how much, and the first things in words.
+
+    Parameters
+    ----------
+    label : str
+        What messages call it.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.count = 0
+        self._shown: list[str] = []
+
+    def add(self, faults: Iterable[str]) -> None:
+        """Take note of faults."""
+        for fault in faults:
+            self.count += 1
+            if self.count <= _MAX_FAULTS:
+                self._shown.append(fault)
+
+    def refuse(self) -> None:
+        """Raise `ConfigError` that names the faults, if there are any."""
+        if not self.count:
+            return
+        more = self.count - len(self._shown)
+        lines = [*self._shown, *([f"... and {more} more"] if more else [])]
+        count = f"{self.count} fault{'s' * (self.count > 1)}"
+        raise ConfigError("\n  - ".join([f"{self.label} has {count}:", *lines]))
+
+
+def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
+    """Bring rows of a catalogue into their form, in place; return what is wrong with each.
+
+    Whether ids repeat is not looked at, since these may not be all rows.
+
+    Parameters
+    ----------
+    table : Table
+        Some rows of the catalogue.
+    label : str
+        What messages call it.
+    first : int
+        Number of the first of these rows in the catalogue.
+
+    Raises
+    ------
+    ConfigError
+        If it lacks a column, or has no rows.
+    """
     if missing := [name for name in REQUIRED if name not in table.colnames]:
         raise ConfigError(
             f"{label} lacks column{'s' * (len(missing) > 1)} {', '.join(missing)};"
@@ -68,34 +137,42 @@ def read_catalog(source: str | Path | Table) -> Table:
         )
     if len(table) == 0:
         raise ConfigError(f"{label} has no rows")
-    faults = [*_id_faults(table)]
+    names = ["" if _masked(value) else _text(value) for value in table["id"]]
+    found = ((row, name_fault(name)) for row, name in enumerate(names))
+    faults = [f"row {first + i}, column id: {brief(names[i])} {why}" for i, why in found if why]
     for name in ("ra", "dec", "redshift"):
-        faults += _convert_column(table, name)
-    if faults:
-        shown = faults[:_MAX_FAULTS]
-        if len(faults) > _MAX_FAULTS:
-            shown.append(f"... and {len(faults) - _MAX_FAULTS} more")
-        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
-        raise ConfigError("\n  - ".join([f"{label} has {count}:", *shown]))
-    table["id"] = np.array([_text(value) for value in table["id"]])
-    return table
+        faults += _convert_column(table, name, first)
+    table["id"] = np.array(names)
+    return faults
+
+
+def repeated(row: int, name: str, count: int) -> str:
+    """Return the fault of an id that stands in several rows."""
+    return f"row {row}, column id: {name!r} stands {count} times"
+
+
+def _twice(names: list[str], counts: Mapping[str, int]) -> Iterator[int]:
+    """Yield the rows whose id is a possible one, and another row's as well."""
+    return (i for i, name in enumerate(names) if counts[name] > 1 and not name_fault(name))
 
 
 def rows(catalog: Table) -> Iterator[dict[str, object]]:
-    """Yield each galaxy as a mapping of plain Python values; masked values are left out."""
+    """Yield each galaxy as a mapping of plain Python values; masked values are left out.
+
+    So are those that are not a number: a catalogue's file has nothing else for either.
+    """
     for row in catalog:
-        yield {name: _plain(row[name]) for name in catalog.colnames if not _masked(row[name])}
+        yield {name: _plain(row[name]) for name in catalog.colnames if not is_absent(row[name])}
+
+
+def is_absent(value: object) -> bool:
+    """Return whether a row has no value in a column: it is masked, or not a number."""
+    return _masked(value) or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def sky_position(galaxy: Mapping[str, object]) -> tuple[float, float]:
     """Return (ra, dec) of a catalogue row, ICRS [deg]."""
     return float(str(galaxy["ra"])), float(str(galaxy["dec"]))
-
-
-def write_catalog(catalog: Table, path: Path) -> None:
-    """Write the rows as planned to a Parquet file; columns of arrays are left out."""
-    flat = [name for name in catalog.colnames if catalog[name].ndim == 1]
-    catalog[flat].to_pandas(index=False).to_parquet(path, index=False)
 
 
 def fill_template(template: str, galaxy: Mapping[str, object], *, root: str) -> str:
@@ -178,40 +255,43 @@ def read_table(path: Path) -> Table:
     kind = _FORMATS[path.suffix.lower()]
     try:
         if kind == "parquet":
-            import pandas as pd  # noqa: PLC0415  slow to import and only needed here
-
-            return Table.from_pandas(pd.read_parquet(path))
+            return arrow_table(pq.read_table(path))
         return Table.read(path, format=kind)
     except Exception as error:  # readers raise anything at all on a damaged file
         raise ConfigError(f"cannot read {path} as {kind}: {error}") from error
 
 
-def _id_faults(table: Table) -> list[str]:
-    """Return what is wrong with the ids."""
-    names = ["" if _masked(value) else _text(value) for value in table["id"]]
-    counts = Counter(names)
-    faults = []
-    for row, name in enumerate(names):
-        if fault := name_fault(name):
-            faults.append(f"row {row}, column id: {brief(name)} {fault}")
-        elif counts[name] > 1:
-            faults.append(f"row {row}, column id: {name!r} stands {counts[name]} times")
-    return faults
+def arrow_table(batch: pa.RecordBatch | pa.Table) -> Table:
+    """Return rows of a Parquet file as a table; what is neither text nor number becomes text."""
+    table = Table()
+    for name in batch.schema.names:
+        column = batch[name]
+        kind = column.type
+        if pa.types.is_nested(kind):
+            continue
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if pa.types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        elif not (numeric or pa.types.is_boolean(kind) or pa.types.is_string(kind)):
+            column = column.cast(pa.string())
+        absent = np.asarray(column.is_null())
+        if pa.types.is_string(column.type):
+            values = np.array(column.fill_null("").to_pylist(), dtype=np.str_)
+        else:
+            values = np.asarray(column.fill_null(False if pa.types.is_boolean(kind) else 0))
+        table[name] = MaskedColumn(values, mask=absent) if absent.any() else Column(values)
+    return table
 
 
-def _convert_column(table: Table, name: str) -> list[str]:
+def _convert_column(table: Table, name: str, first: int) -> list[str]:
     """Make one numeric column float64 in its unit, in place; return what is wrong with it."""
     column, wanted = table[name], Unit(REQUIRED[name] or "")
-    faults, values = [], np.full(len(table), np.nan)
     low, high = _RANGES[name]
-    for row, value in enumerate(column):
-        text = "masked" if _masked(value) else str(value)
-        try:
-            values[row] = np.nan if _masked(value) else float(getattr(value, "value", value))
-        except (TypeError, ValueError):
-            values[row] = np.nan
-        if not np.isfinite(values[row]):
-            faults.append(f"row {row}, column {name}: {text!r} is not a finite number")
+    values = _numbers(column)
+    faults = [
+        f"row {first + row}, column {name}: {_shown(column[row])!r} is not a finite number"
+        for row in np.flatnonzero(~np.isfinite(values))
+    ]
     unit = getattr(column, "unit", None)
     if unit is not None and unit != wanted:
         try:
@@ -219,12 +299,12 @@ def _convert_column(table: Table, name: str) -> list[str]:
         except UnitConversionError:
             return [*faults, f"column {name}: unit {str(unit)!r} does not convert to {wanted}"]
     faults += [
-        f"row {row}, column {name}: {values[row]:g} is outside [{low:g}, {high:g}] {wanted}"
+        f"row {first + row}, column {name}: {values[row]:g} is outside [{low:g}, {high:g}] {wanted}"
         for row in np.flatnonzero((values < low) | (values > high))
     ]
     if name == "redshift":
         faults += [
-            f"row {row}, column redshift: 0 has no luminosity distance; it must be positive"
+            f"row {first + row}, column redshift: 0 has no luminosity distance; it must be positive"
             for row in np.flatnonzero(values == 0)
         ]
     meaning = getattr(column, "description", None)
@@ -232,6 +312,23 @@ def _convert_column(table: Table, name: str) -> list[str]:
     table[name].unit = None if name == "redshift" else wanted
     table[name].description = meaning
     return faults
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:  # noqa: ANN401  astropy is untyped
+    """Return a column's values; NaN where they are masked, or no numbers."""
+    plain = getattr(column, "value", column)
+    if plain.dtype.kind in "iuf":
+        return np.ma.filled(np.ma.asarray(plain).astype(np.float64), np.nan)
+    values = np.full(len(column), np.nan)
+    for row, value in enumerate(column):
+        with suppress(TypeError, ValueError):
+            values[row] = np.nan if _masked(value) else float(value)
+    return values
+
+
+def _shown(value: object) -> str:
+    """Return a value as messages show it."""
+    return "masked" if _masked(value) else str(value)
 
 
 def _masked(value: object) -> bool:

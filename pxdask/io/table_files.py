@@ -196,7 +196,9 @@ class FitsFile:
         header["NAXIS2"] = self._n_row
         for i, name in enumerate(table.colnames, start=1):
             if table[name].description:
-                header.comments[f"TTYPE{i}"] = _ascii(str(table[name].description))[:47]
+                # a card has 80 letters: keyword, the name in quotes, and this
+                room = 67 - max(20, len(name) + 2)
+                header.comments[f"TTYPE{i}"] = _ascii(str(table[name].description))[: max(0, room)]
         primary = fits.PrimaryHDU().header
         self._file.write((primary.tostring() + header.tostring()).encode("ascii"))
 

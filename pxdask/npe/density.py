@@ -297,6 +297,11 @@ def unflat_weights(form: Form, shape: Shape, flat: Singles) -> dict[str, Singles
 
 def _outputs(density: MixtureDensity | AutoregressiveDensity, inputs: Singles) -> Singles:
     """Return what the layers that all targets share make of inputs, (n_sed, n_output)."""
+    if inputs.shape[1] != density.shape.n_input:
+        raise ConfigError(
+            f"an SED has {inputs.shape[1]} inputs, the network wants {density.shape.n_input}: it is"
+            " of another version of pxdask, train it again"
+        )
     names = ("first", "first_bias", "trunk", "trunk_bias", "last", "last_bias")
     single = np.ascontiguousarray(inputs, np.float32)
     return trunk_outputs(single, *(density.weights[name] for name in names))

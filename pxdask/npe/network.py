@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import NETWORK
-from pxdask.npe.agreement import disagreements
+from pxdask.npe.agreement import CLOSE, disagreements
 from pxdask.npe.density import Shape, flat_weights, make_density, unflat_weights
 from pxdask.npe.features import inputs
 from pxdask.npe.targets import ln_mean, relative_scale, targets
@@ -90,6 +90,9 @@ class Network:
         Figures of merit, of each target and of the mass.
     origin : dict
         What the training was made of, as JSON values.
+    outliers : dict
+        How odd good SEDs are, as JSON values; see `pxdask.fitting.npe_limits.with_limits`. Empty
+        where nobody has learnt it.
     """
 
     bands: tuple[str, ...]
@@ -107,6 +110,7 @@ class Network:
     held_loss: Floats
     figures: Mapping[str, Floats]
     origin: Mapping[str, Any]
+    outliers: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(
         self,
@@ -202,6 +206,8 @@ class Network:
     def check(self, library: ModelLibrary, settings: FitConfig) -> None:
         """Raise `ConfigError` naming all in which the network and what is to be fitted differ.
 
+        A redshift outside the network's range is no such thing, but a galaxy's: see `knows`.
+
         Parameters
         ----------
         library : ModelLibrary
@@ -214,6 +220,13 @@ class Network:
                 "the network is not of these data and models; change the settings or train"
                 " another by `pxdask npe train`:\n  - " + "\n  - ".join(faults)
             )
+
+    def knows(self, redshift: float | None) -> bool:
+        """Return whether the network was trained for a redshift; None: one that it finds."""
+        if self.redshift is None or redshift is None:
+            return True
+        low, high = self.redshift
+        return low * (1 - CLOSE) <= redshift <= high * (1 + CLOSE)
 
     def to_dataset(self) -> xr.Dataset:
         """Return the network as schema ``network/1``.
@@ -249,6 +262,7 @@ class Network:
             "mass_centre": self.mass_centre,
             "mass_width": self.mass_width,
             "origin": dict(self.origin),
+            "outliers": dict(self.outliers),
         }
         return xr.Dataset({**variables, **figures}, coords, attrs)
 
@@ -285,6 +299,7 @@ class Network:
             held_loss=own["held_loss"].values,
             figures={str(k): v.values for k, v in own.data_vars.items() if k not in known},
             origin=attrs["origin"],
+            outliers=attrs.get("outliers", {}),
         )
 
     @property

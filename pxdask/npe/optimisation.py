@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax  # type: ignore[import-untyped]  # it has no types
+import optax.contrib  # type: ignore[import-untyped]
 
 from pxdask.kernels.autoregressive import LEAST_LN_WIDTH, MOST_LN_WIDTH
 from pxdask.kernels.conditional_mixture import LEAST_LN_ROOT, MOST_LN_ROOT
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.fits import NpeConfig
     from pxdask.npe.density import Form, Shape
+    from pxdask.npe.passes import Passes
 
     Singles = NDArray[np.float32]
     Weights = dict[str, jax.Array]
@@ -33,6 +35,8 @@ _WARM_UP = 0.05
 """Part of the steps in which the learning rate rises."""
 _MOST_GRADIENT = 5.0
 """Norm of the gradient that a greater one is cut to."""
+_ADAM_RMS = 0.2
+"""Root mean square of Muon's steps over the rate: that of Adam's (Liu et al. 2025)."""
 
 
 _GAIN = {"trunk": 1.0, "last": 0.1, "component": 0.3}
@@ -65,7 +69,7 @@ class Optimised:
     weights : dict of float32 arrays
         The best for the mocks held out.
     loss, held_loss : list of float
-        Mean -ln density after each epoch: while it was learnt, and of mocks held out.
+        Mean -ln density after each pass: while it was learnt, and of mocks held out.
     """
 
     weights: dict[str, Singles]
@@ -74,10 +78,10 @@ class Optimised:
 
 
 def optimise(
-    inputs: Singles,
-    targets: Singles,
+    passes: Passes,
+    held: tuple[Singles, Singles],
     *,
-    n_held: int,
+    n_rows: int,
     form: Form,
     shape: Shape,
     settings: NpeConfig,
@@ -89,22 +93,23 @@ def optimise(
 
     Parameters
     ----------
-    inputs : (n_mock, n_input) float32
-        Of mean zero and deviation one.
-    targets : (n_mock, n_dim) float32
-        What the density is of.
-    n_held : int
-        Mocks at the end that are not learnt from; they tell when to stop.
+    passes : Passes
+        Inputs (n, n_input), of mean zero and deviation one, and targets (n, n_dim) of each pass.
+    held : two float32 arrays
+        Inputs and targets that are not learnt from; they tell which weights are best.
+    n_rows : int
+        Mocks learnt from in a pass, to within a batch: of more some are left out, of fewer some
+        count twice, as compiled code knows one number.
     form, shape : {"mixture", "autoregressive"}, Shape
         Which density.
     settings : NpeConfig
-        ``batch_size``, ``learning_rate``, ``max_epochs``, ``patience``.
+        ``batch_size``, ``learning_rate``, ``patience``.
     rng : numpy.random.Generator
-        Gives the first weights and the order of mocks, new in each epoch.
+        Gives the first weights and the order of mocks, new in each pass.
     resumed : mapping, optional
         What a call of the fourth argument of ``report`` gave before; the training goes on there.
     report : callable
-        Called after each epoch with its number from 0, both losses, and a function that returns
+        Called after each pass with its number from 0, both losses, and a function that returns
         the state as arrays.
 
     Returns
@@ -113,12 +118,17 @@ def optimise(
 
     Notes
     -----
-    Adam (Kingma & Ba 2015, arXiv:1412.6980), the learning rate falling with a cosine (Loshchilov
-    & Hutter 2017, arXiv:1608.03983). An epoch is one call of compiled code.
+    Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024; scaled as Liu et al.
+    2025, arXiv:2502.16982). After 1.5 million mocks of 19 bands the loss is 2.63, for 1.4 times
+    the CPU time of Adam (Kingma & Ba 2015, arXiv:1412.6980), which comes to 2.83 at that rate.
+    The rate falls with a cosine over all passes (Loshchilov & Hutter
+    2017, arXiv:1608.03983). A pass is one call of compiled code.
+    Nothing is learnt by heart from mocks that are seen once: that a pass brought no gain ends
+    the training only where mocks come again.
     """
-    size = min(settings.batch_size, len(inputs) - n_held)
-    n_batch = (len(inputs) - n_held) // size
-    optimiser, epoch_of, held_of = _compiled(form, shape, settings, n_batch, size)
+    size = min(settings.batch_size, n_rows)
+    n_batch = n_rows // size
+    optimiser, pass_of, held_of = _compiled(form, shape, settings, n_batch, size, passes.n_passes)
     weights = first_weights(form, shape, rng)
     key = jax.random.key(int(rng.integers(2**31)))
     state = State(weights, weights, optimiser.init(weights))
@@ -126,18 +136,24 @@ def optimise(
     held_loss: list[float] = []
     if resumed is not None:
         state, loss, held_loss = _unpacked(state, resumed)
-    learnt, held = _split(inputs, targets, n_held)
-    for epoch in range(len(loss), settings.max_epochs):
-        if held_loss and epoch - 1 - int(np.argmin(held_loss)) >= settings.patience:
+    own_held = _batches(*held)
+    for number in range(len(loss), passes.n_passes):
+        if number > passes.n_slices and _fruitless(held_loss) >= settings.patience:
             break
-        order = jax.random.fold_in(key, epoch)
-        weights, moments, mean = epoch_of(state.weights, state.optimiser, learnt, order)
+        learnt = _filled(*passes.take(number), n_batch * size)
+        order = jax.random.fold_in(key, number)
+        weights, moments, mean = pass_of(state.weights, state.optimiser, learnt, order)
         loss.append(float(mean))
-        held_loss.append(float(held_of(weights, held)))
+        held_loss.append(float(held_of(weights, own_held)))
         is_best = held_loss[-1] <= min(held_loss)
         state = State(weights, weights if is_best else state.best, moments)
-        report(epoch, loss[-1], held_loss[-1], partial(_packed, state, loss, held_loss))
+        report(number, loss[-1], held_loss[-1], partial(_packed, state, loss, held_loss))
     return Optimised({k: np.asarray(v) for k, v in state.best.items()}, loss, held_loss)
+
+
+def _fruitless(held_loss: list[float]) -> int:
+    """Return how many passes have come after the best."""
+    return len(held_loss) - 1 - int(np.argmin(held_loss))
 
 
 def first_weights(form: Form, shape: Shape, rng: np.random.Generator) -> Weights:
@@ -228,28 +244,42 @@ def _lower(triangle: jax.Array, d: int, least: float, most: float) -> tuple[jax.
 
 @lru_cache(maxsize=4)
 def _compiled(
-    form: Form, shape: Shape, settings: NpeConfig, n_batch: int, size: int
+    form: Form, shape: Shape, settings: NpeConfig, n_batch: int, size: int, n_passes: int
 ) -> tuple[optax.GradientTransformation, Callable[..., Any], Callable[..., Any]]:
-    """Return the optimiser, and functions of an epoch and of the loss of mocks held out.
+    """Return the optimiser, and functions of a pass and of the loss of mocks held out.
 
-    Kept, as members of an ensemble share them and to compile takes as long as some epochs.
+    Kept, as members of an ensemble share them and to compile takes as long as some passes.
     """
-    optimiser = _optimiser(settings, n_batch)
+    optimiser = _optimiser(settings, n_batch * n_passes)
     loss_of = partial(_mean_loss, form, shape)
-    epoch_of = jax.jit(partial(_epoch, optimiser, loss_of, n_batch, size))
-    return optimiser, epoch_of, jax.jit(partial(_held_loss, form, shape))
+    pass_of = jax.jit(partial(_pass, optimiser, loss_of, n_batch, size))
+    return optimiser, pass_of, jax.jit(partial(_held_loss, form, shape))
 
 
-def _optimiser(settings: NpeConfig, n_batch: int) -> optax.GradientTransformation:
-    """Return Adam with a rate that rises, then falls with a cosine."""
-    n_step = settings.max_epochs * n_batch
+def _optimiser(settings: NpeConfig, n_step: int) -> optax.GradientTransformation:
+    """Return Muon, and Adam for what is no matrix; the rate rises, then falls with a cosine."""
     rate = optax.warmup_cosine_decay_schedule(
         0.0, settings.learning_rate, max(int(_WARM_UP * n_step), 1), max(n_step, 2)
     )
-    return optax.chain(optax.clip_by_global_norm(_MOST_GRADIENT), optax.adam(rate))
+    muon = optax.contrib.muon(
+        rate, consistent_rms=_ADAM_RMS, muon_weight_dimension_numbers=_matrices
+    )
+    return optax.chain(optax.clip_by_global_norm(_MOST_GRADIENT), muon)
 
 
-def _epoch(
+def _matrices(weights: Weights) -> dict[str, optax.contrib.MuonDimensionNumbers | None]:
+    """Return which axes of weights are a matrix's columns and rows; None where Adam is used.
+
+    First layers and those of single targets are Adam's, as is usual.
+    """
+    axes = {"trunk": (2, 1), "last": (1, 0)}
+    return {
+        name: optax.contrib.MuonDimensionNumbers(*axes[name]) if name in axes else None
+        for name in weights
+    }
+
+
+def _pass(
     optimiser: optax.GradientTransformation,
     loss_of: Callable[[Weights, jax.Array, jax.Array], jax.Array],
     n_batch: int,
@@ -264,7 +294,7 @@ def _epoch(
 
     def step(carry: tuple[Weights, Any], rows: jax.Array) -> tuple[tuple[Weights, Any], jax.Array]:
         loss, gradient = jax.value_and_grad(loss_of)(carry[0], *(each[rows] for each in learnt))
-        change, own_moments = optimiser.update(gradient, carry[1])
+        change, own_moments = optimiser.update(gradient, carry[1], carry[0])
         return (optax.apply_updates(carry[0], change), own_moments), loss
 
     (weights, moments), losses = jax.lax.scan(step, (weights, moments), order)
@@ -291,15 +321,20 @@ def _held_loss(
     return jnp.asarray(jax.lax.map(loss, held).sum() / held[2].sum())
 
 
-def _split(
-    inputs: Singles, targets: Singles, n_held: int
-) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
-    """Return mocks to learn from, and batches of those held out with which of them count."""
-    n = len(inputs) - n_held
-    rows = np.arange(-(-n_held // _HELD_BATCH) * _HELD_BATCH).reshape(-1, _HELD_BATCH)
-    inside = n + np.minimum(rows, n_held - 1)
-    held = (jnp.asarray(inputs[inside]), jnp.asarray(targets[inside]), jnp.asarray(rows < n_held))
-    return (jnp.asarray(inputs[:n]), jnp.asarray(targets[:n])), held
+def _filled(inputs: Singles, targets: Singles, n_rows: int) -> tuple[jax.Array, jax.Array]:
+    """Return as many mocks as compiled code knows: the first come again where there are fewer."""
+    if len(inputs) < n_rows:
+        rows = np.arange(n_rows) % len(inputs)
+        inputs, targets = inputs[rows], targets[rows]
+    return jnp.asarray(inputs[:n_rows]), jnp.asarray(targets[:n_rows])
+
+
+def _batches(inputs: Singles, targets: Singles) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return batches of mocks held out, and which rows of them count; the last is filled up."""
+    n = len(inputs)
+    rows = np.arange(-(-n // _HELD_BATCH) * _HELD_BATCH).reshape(-1, _HELD_BATCH)
+    inside = np.minimum(rows, n - 1)
+    return jnp.asarray(inputs[inside]), jnp.asarray(targets[inside]), jnp.asarray(rows < n)
 
 
 def _packed(state: State, loss: list[float], held_loss: list[float]) -> dict[str, NDArray[Any]]:

@@ -6,20 +6,23 @@ import hashlib
 import importlib
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pxdask.core.errors import ConfigError
-from pxdask.core.files import replacing
 from pxdask.core.provenance import content_key
 from pxdask.core.random import stream
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.npe.agreement import filter_digest, ssp_origin
 from pxdask.npe.calibration import coverage, ranks, sbc_ks
+from pxdask.npe.checkpoints import Keeper, member_file
 from pxdask.npe.density import Shape, make_density
 from pxdask.npe.features import inputs
+from pxdask.npe.mocks import make_mocks
 from pxdask.npe.network import Network
+from pxdask.npe.passes import Passes
 from pxdask.npe.targets import relative_scale, targets
 from pxdask.sps.parameters import prior_configs
 
@@ -55,7 +58,7 @@ _LEAST_WIDTH = 1e-3
 """Deviation of an input below which it tells nothing, and is not blown up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a training is.
 
@@ -63,46 +66,51 @@ class Progress:
     ----------
     member, n_member : int
         Network of the ensemble, from 0, and how many there are.
-    epoch, max_epochs : int
-        Passes through the mocks that are done, and how many there are at most.
+    done, n_passes : int
+        Passes that are done, and how many there are at most.
     loss, held_loss : float
         Mean -ln density of the pass, and of mocks held out.
     """
 
     member: int
     n_member: int
-    epoch: int
-    max_epochs: int
+    done: int
+    n_passes: int
     loss: float
     held_loss: float
 
 
 def train(
-    mocks: Mocks,
     library: ModelLibrary,
     *,
     noise: NoiseModel,
     settings: FitConfig,
     seed: int,
+    redshift_given: bool = True,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
 ) -> Network:
-    """Return a network that knows the posteriors of SEDs like some mocks.
+    """Return a network that knows the posteriors of SEDs like mocks of some models.
+
+    Mocks are drawn by `pxdask.npe.mocks.make_mocks`, some for each pass, while those of the pass
+    before are learnt; two passes of ``npe.pass_size`` mocks are in memory. The first of the
+    sequence are held out.
 
     Parameters
     ----------
-    mocks : Mocks
-        From `pxdask.npe.mocks.make_mocks`; the last of them are held out.
     library : ModelLibrary
-        What the mocks were made of.
+        Models. Where the redshift has a prior, the network knows its range.
     noise : NoiseModel
-        What their errors were made of.
+        Errors and missing bands of the mocks.
     settings : FitConfig
-        What they were made with; ``npe`` says how to train.
+        Likelihood and systematic errors; ``npe`` says how to train.
     seed : int
-        Of the first weights and the order of mocks, for each member of the ensemble.
+        Of the mocks, and of the first weights and the order of mocks for each member of the
+        ensemble.
+    redshift_given : bool
+        A redshift with a prior is an input of the network, not a target.
     progress : callable, optional
-        Called after each pass through the mocks.
+        Called after each pass.
     checkpoint : Path, optional
         Where the state of the training is kept, a file ``<name>-<member>.npz`` for each member;
         where there is one of the same mocks, settings and seed, the training goes on from it.
@@ -117,58 +125,122 @@ def train(
     Raises
     ------
     ConfigError
-        If JAX is not installed, or there are too few mocks.
+        If JAX is not installed, there are too few mocks, or noise and library have different
+        bands.
 
     Notes
     -----
-    The same mocks, settings and seed give the same network on the same machine; another
+    The same models, noise, settings and seed give the same network on the same machine; another
     machine or an accelerator sums in another order.
     """
     optimisation = _optimisation()
-    problem = _problem(mocks, library)
-    form, npe = settings.npe.density, settings.npe
+    npe = settings.npe
+    problem = _problem(
+        partial(
+            make_mocks,
+            library,
+            noise,
+            seed=seed,
+            settings=settings,
+            redshift_given=redshift_given,
+        ),
+        library,
+        npe,
+    )
     key = _key(problem, npe, seed)
     densities, losses = [], []
     for member in range(npe.n_members):
-        keeper = _Keeper(_own_file(checkpoint, member), f"{key}-{member}", progress, npe, member)
-        found = optimisation.optimise(
-            problem.inputs,
-            problem.targets,
-            n_held=problem.n_held,
-            form=form,
-            shape=problem.shape(npe),
-            settings=npe,
-            rng=stream(seed, "npe", member),
-            resumed=keeper.load(),
-            report=keeper.report,
+        n_passes = problem.n_slices * npe.max_epochs
+        told = partial(Progress, member=member, n_member=npe.n_members, n_passes=n_passes)
+        keeper = Keeper(
+            member_file(checkpoint, member), f"{key}-{member}", partial(_tell, progress, told)
         )
-        densities.append(_raw(form, problem, npe, found.weights))
+        with Passes(problem.learnt, n_slices=problem.n_slices, n_passes=n_passes) as passes:
+            found = optimisation.optimise(
+                passes,
+                problem.standard(problem.held),
+                n_rows=problem.n_rows,
+                form=npe.density,
+                shape=problem.shape(npe),
+                settings=npe,
+                rng=stream(seed, "npe", member),
+                resumed=keeper.load(),
+                report=keeper.report,
+            )
+        densities.append(_raw(npe.density, problem, npe, found.weights))
         losses.append((found.loss, found.held_loss))
     network = _network(problem, densities, losses, library, noise=noise, settings=settings)
-    figures = _figures(network, mocks.rows(slice(len(mocks) - problem.n_held, None)), seed)
-    origin = {**network.origin, "seed": int(seed), "n_mocks": len(mocks), "key": key}
+    figures = _figures(network, problem.held, seed)
+    origin = {**network.origin, "seed": int(seed), "n_mocks": npe.n_mocks, "key": key}
     return replace(network, figures=figures, origin=origin)
+
+
+def _tell(
+    progress: Callable[[Progress], None] | None,
+    told: Callable[..., Progress],
+    **figures: float,
+) -> None:
+    """Tell how far a training is."""
+    at = told(**figures)
+    logger.debug("%s", at)
+    if progress is not None:
+        progress(at)
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """What is learnt: standardised inputs and targets of all mocks."""
+    """What is learnt: mocks in slices of a sequence, and how they are standardised.
 
-    inputs: Singles
-    targets: Singles
+    Attributes
+    ----------
+    make : callable
+        Returns ``n`` mocks from ``first``.
+    held : Mocks
+        Held out; those of the sequence before all slices.
+    n_held, n_slice : int
+        Mocks drawn to be held out, and for each slice: before those too faint are left out.
+    n_slices : int
+        Slices.
+    library : ModelLibrary
+        What mocks are made of.
+    centre, width : (n_input,) float64
+        Mean and deviation of the inputs held out; a width of one where there is none.
+    mass_centre, mass_width : float
+        Mean and deviation of the mass target before it is standardised [dex].
+    """
+
+    make: Callable[..., Mocks]
+    held: Mocks
+    n_held: int
+    n_slice: int
+    n_slices: int
+    library: ModelLibrary
     centre: Floats
     width: Floats
     mass_centre: float
     mass_width: float
-    n_held: int
-    names: tuple[str, ...]
-    redshift: tuple[float, float] | None
+
+    @property
+    def n_rows(self) -> int:
+        """Mocks that a slice has, as far as those held out tell."""
+        return max(self.n_slice * len(self.held) // self.n_held, 1)
+
+    def learnt(self, place: int) -> tuple[Singles, Singles]:
+        """Return standardised inputs and targets of a slice."""
+        return self.standard(self.make(n=self.n_slice, first=self.n_held + place * self.n_slice))
+
+    def standard(self, mocks: Mocks) -> tuple[Singles, Singles]:
+        """Return standardised inputs and targets of mocks."""
+        values, relative = _inputs_and_mass(mocks, self.library)
+        values -= self.centre.astype(np.float32)
+        values /= self.width.astype(np.float32)
+        return values, targets(mocks.unit, (relative - self.mass_centre) / self.mass_width)
 
     def shape(self, npe: NpeConfig) -> Shape:
         """Return the numbers of a density."""
         return Shape(
-            n_input=self.inputs.shape[1],
-            n_dim=self.targets.shape[1],
+            n_input=len(self.centre),
+            n_dim=len(self.held.names) + 1,
             hidden=npe.hidden,
             n_layers=npe.n_layers,
             n_components=npe.n_components,
@@ -187,32 +259,39 @@ def _optimisation() -> ModuleType:
         ) from error
 
 
-def _problem(mocks: Mocks, library: ModelLibrary) -> _Problem:
-    """Return inputs and targets of mocks."""
-    if len(mocks) < FEWEST_MOCKS:
+def _problem(make: Callable[..., Mocks], library: ModelLibrary, npe: NpeConfig) -> _Problem:
+    """Return what is learnt of mocks that a function makes."""
+    if npe.n_mocks < FEWEST_MOCKS:
         raise ConfigError(
-            f"{len(mocks)} mocks; wanted {FEWEST_MOCKS} or more, and 1e5 for a good network:"
+            f"{npe.n_mocks} mocks; wanted {FEWEST_MOCKS} or more, and 8e6 for a good network:"
             " raise fit.npe.n_mocks"
         )
+    n_held = min(int(HELD_SHARE * npe.n_mocks), MOST_HELD)
+    n_slices = -(-(npe.n_mocks - n_held) // npe.pass_size)
+    held = make(n=n_held, first=0)
+    values, relative = _inputs_and_mass(held, library)
+    width = values.std(axis=0, dtype=float)
+    return _Problem(
+        make,
+        held,
+        n_held,
+        (npe.n_mocks - n_held) // n_slices,
+        n_slices,
+        library,
+        values.mean(axis=0, dtype=float),
+        np.where(width < _LEAST_WIDTH, 1.0, width),
+        float(relative.mean()),
+        float(relative.std()),
+    )
+
+
+def _inputs_and_mass(mocks: Mocks, library: ModelLibrary) -> tuple[Singles, Floats]:
+    """Return inputs of mocks, and their log masses over what they are compared with."""
     own = inputs(mocks.flux, mocks.error, redshift=mocks.redshift)
     redshift = mocks.redshift
     if redshift is None and library.redshift is not None:
         redshift = np.full(len(mocks), library.redshift)
-    relative = mocks.log_mass - relative_scale(own.scale, redshift, library.settings)
-    mass_centre, mass_width = float(relative.mean()), float(relative.std())
-    centre, width = own.values.mean(axis=0, dtype=float), own.values.std(axis=0, dtype=float)
-    width = np.where(width < _LEAST_WIDTH, 1.0, width)
-    return _Problem(
-        ((own.values - centre) / width).astype(np.float32),
-        targets(mocks.unit, (relative - mass_centre) / mass_width),
-        centre,
-        width,
-        mass_centre,
-        mass_width,
-        min(int(HELD_SHARE * len(mocks)), MOST_HELD),
-        mocks.names,
-        _redshifts(mocks, library),
-    )
+    return own.values, mocks.log_mass - relative_scale(own.scale, redshift, library.settings)
 
 
 def _redshifts(mocks: Mocks, library: ModelLibrary) -> tuple[float, float] | None:
@@ -252,8 +331,8 @@ def _network(
         bands=library.bands,
         pivot_wave=np.array([pivot_wave(band) for band in library.filters], np.float64),
         filters=tuple(filter_digest(band) for band in library.filters),
-        names=problem.names,
-        redshift=problem.redshift,
+        names=problem.held.names,
+        redshift=_redshifts(problem.held, library),
         models=library.settings,
         settings=settings.model_dump(mode="json"),
         noise_json=noise.to_json(),
@@ -288,10 +367,13 @@ def _figures(network: Network, held: Mocks, seed: int) -> dict[str, Floats]:
 
 
 def _key(problem: _Problem, npe: NpeConfig, seed: int) -> str:
-    """Return the key of a training: of its mocks, settings and seed."""
-    digest = hashlib.blake2b(problem.inputs.tobytes(), digest_size=16)
-    digest.update(problem.targets.tobytes())
-    told = {"max_epochs", "patience", "batch_size", "learning_rate", "density"}
+    """Return the key of a training: of its mocks, those held out standing for all; its seed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for values in problem.standard(problem.held):
+        digest.update(values.tobytes())
+    told = {
+        "n_mocks", "pass_size", "max_epochs", "patience", "batch_size", "learning_rate", "density",
+    }  # fmt: skip
     return content_key(
         {
             "mocks": digest.hexdigest(),
@@ -300,53 +382,3 @@ def _key(problem: _Problem, npe: NpeConfig, seed: int) -> str:
             "seed": int(seed),
         }
     )
-
-
-def _own_file(checkpoint: Path | None, member: int) -> Path | None:
-    """Return the file of a member's state."""
-    if checkpoint is None:
-        return None
-    return checkpoint.with_name(f"{checkpoint.name}-{member}.npz")
-
-
-@dataclass(frozen=True)
-class _Keeper:
-    """Tells of a member's training, and keeps its state."""
-
-    path: Path | None
-    key: str
-    progress: Callable[[Progress], None] | None
-    npe: NpeConfig
-    member: int
-
-    def load(self) -> dict[str, NDArray[Any]] | None:
-        """Return the state that was kept of this training; None where there is none."""
-        if self.path is None or not self.path.exists():
-            return None
-        with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-        if str(found.pop("key")) != self.key:
-            logger.info("%s is the state of another training; it begins anew", self.path)
-            return None
-        logger.info("training goes on from %s, pass %d", self.path, len(found["loss"]))
-        return found
-
-    def report(
-        self,
-        epoch: int,
-        loss: float,
-        held_loss: float,
-        state: Callable[[], dict[str, NDArray[Any]]],
-    ) -> None:
-        """Keep the state after a pass, and tell of it."""
-        if self.path is not None:
-            arrays: dict[str, Any] = {"key": np.array(self.key), **state()}
-            with replacing(self.path) as part, part.open("wb") as file:
-                np.savez(file, **arrays)
-        logger.debug("network %d, pass %d: %.4f, %.4f", self.member, epoch, loss, held_loss)
-        if self.progress is not None:
-            self.progress(
-                Progress(
-                    self.member, self.npe.n_members, epoch + 1, self.npe.max_epochs, loss, held_loss
-                )
-            )

@@ -9,8 +9,8 @@ import numpy as np
 
 from pxdask.core.constants import AV_PER_OPTICAL_DEPTH
 from pxdask.core.errors import ConfigError
+from pxdask.kernels.age_means import age_means
 from pxdask.kernels.assembly import summarise
-from pxdask.kernels.sfh import age_weights
 from pxdask.sps.parameters import parameter
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 SFR_SPAN = 0.1
 """Interval over which ``sfr`` is a mean [Gyr]."""
-
-_BLOCK = 8192
-"""Models whose age weights are held at a time."""
 
 _YR_PER_GYR = 1e9
 _MYR_PER_GYR = 1e3
@@ -125,7 +122,14 @@ def derive(
         fractions=tuple(fractions.values()),
     )
     found = {
-        "surviving": _surviving(kind, models, stars, quadrature),
+        "surviving": age_means(
+            kind,
+            models.age,
+            models.shape,
+            quadrature=quadrature,
+            table=stars.surviving,
+            position=models.metallicity,
+        ),
         "formed": np.ones(models.age.size),
         "log_mw_age": np.log10(summary.mean_age),
         "av": AV_PER_OPTICAL_DEPTH * models.depth,
@@ -139,20 +143,3 @@ def derive(
         found["dust_luminosity"] = energy[:, 0]
         found["dust_mass"] = energy[:, 0] / np.where(energy[:, 1] > 0, energy[:, 1], np.inf)
     return {name: found[name] for name in names}
-
-
-def _surviving(
-    kind: str, models: CompositeModels, stars: Populations, quadrature: AgeQuadrature
-) -> Floats:
-    """Return the mass in living stars and remnants, in blocks of bounded memory."""
-    surviving = np.empty(models.age.size)
-    last = max(stars.log_z.size - 2, 0)
-    for start in range(0, models.age.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        weights = age_weights(kind, models.age[block], models.shape[block], quadrature=quadrature)
-        low = np.minimum(models.metallicity[block].astype(int), last)
-        share = (models.metallicity[block] - low)[:, None]
-        high = np.minimum(low + 1, stars.log_z.size - 1)
-        fraction = stars.surviving[low] * (1 - share) + stars.surviving[high] * share
-        surviving[block] = np.sum(weights * fraction, axis=1)
-    return surviving

@@ -229,7 +229,7 @@ _LOOKBACK = tuple(
         rf"$t_{{{percent}}}\,/\,\mathrm{{Gyr}}$",
         derived=True,
     )
-    for percent in (30, 50, 70, 90)
+    for percent in (20, 30, 50, 70, 80, 90)
 )
 _DERIVED = (
     Parameter(

@@ -11,7 +11,6 @@ import logging
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from pxdask.core.catalogs import CatalogConfig
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import write_text
 from pxdask.core.provenance import package_versions
+from pxdask.core.remote import local_copy, location
 from pxdask.core.schema import SEDS
 from pxdask.fitting.tables import gather
 from pxdask.io.filters import load_filters
@@ -29,6 +29,7 @@ from pxdask.io.stores import is_published, publish, read
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import Manifest, Record, record_table
+from pxdask.survey.networks import catalog_network
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.products import store_products
 from pxdask.survey.sed_blocks import Block, block_key, plan_blocks
@@ -38,6 +39,7 @@ from pxdask.survey.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import xarray as xr
     from astropy.table import QTable, Table
@@ -154,7 +156,7 @@ def fit_catalog(
     config : path or CatalogConfig
         Settings.
     folder : path
-        Of the run; made if absent.
+        Of the run, made if absent; or a place in an object store, as ``s3://bucket/run``.
     client : distributed.Client, optional
         Cluster to work on; default: worker processes on this machine.
     workers : int, optional
@@ -184,12 +186,13 @@ def fit_catalog(
     seds = _catalog_seds(catalog, given)
     models = with_shared_redshifts(given.models, seds["redshift"].values)
     settings = given.model_copy(update={"models": models})
-    root = Path(folder).resolve()
+    root = location(folder)
     _freeze(root, seds, settings, update=update)
     products = store_products(root, models, [band.filter for band in settings.bands])
+    products = catalog_network(products, root, settings, seds, shown=progress)
     context = CatalogContext(root, settings, products)
     blocks = list(plan_blocks(seds, settings))
-    keys = tuple(block_key(seds, block, settings, products.key) for block in blocks)
+    keys = tuple(block_key(seds, block, settings, products.fit_key) for block in blocks)
     facts = {"keys": keys, "versions": package_versions()}
     write_text(json.dumps(facts) + "\n", root / FACTS)
     manifest = Manifest(root / MANIFEST)
@@ -225,11 +228,17 @@ def open_catalog(folder: str | Path) -> CatalogRun:
     ConfigError
         If it holds none.
     """
-    root = Path(folder).resolve()
+    root = location(folder)
     if not (root / FACTS).is_file():
         raise ConfigError(f"{root} is not a catalogue that was fitted: it has no {FACTS}")
     facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
-    return CatalogRun(root, CatalogConfig.load(root / CONFIG), tuple(facts["keys"]))
+    return CatalogRun(root, _settings(root), tuple(facts["keys"]))
+
+
+def _settings(root: Path) -> CatalogConfig:
+    """Return the settings of a run."""
+    with local_copy(root / CONFIG) as file:
+        return CatalogConfig.load(file)
 
 
 class _Driver:
@@ -249,7 +258,7 @@ class _Driver:
         self._manifest = manifest
         self._watcher = watcher
         self._retry_failed = retry_failed
-        self._earlier = manifest.latest()
+        self._earlier = manifest.index()
         self._keys: dict[int, tuple[str, str]] = {}
 
     def drive(self, seds: xr.Dataset, blocks: Iterator[tuple[Block, str]]) -> None:
@@ -262,7 +271,7 @@ class _Driver:
             records = broken if handle.error else handle.result
             self._watcher.done(records[0])
             for record in records:
-                before = self._earlier.get(record.task)
+                before = self._earlier.of(record.id).get(record.task)
                 if not (record.outcome == "existed" and before is not None and before.ok):
                     self._manifest.append(record)
             self._admit(seds, blocks)
@@ -271,7 +280,7 @@ class _Driver:
         """Submit the next block that is to be tried."""
         for block, key in blocks:
             name = f"block-{block.number:06d}"
-            before = self._earlier.get((name, "fit", ""))
+            before = self._earlier.of(name).get((name, "fit", ""))
             failed = before is not None and before.outcome == "failed" and before.permanent
             if failed and before is not None and before.key == key and not self._retry_failed:
                 self._watcher.done(before)
@@ -315,7 +324,7 @@ def _freeze(root: Path, seds: xr.Dataset, config: CatalogConfig, *, update: bool
     there = root / CONFIG
     if there.is_file():
         changes = []
-        if CatalogConfig.load(there).key() != config.key():
+        if _settings(root).key() != config.key():
             changes.append("settings")
         if is_published(root / SEDS_FILE) and not read(root / SEDS_FILE).identical(seds):
             changes.append("catalogue")

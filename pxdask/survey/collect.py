@@ -7,16 +7,16 @@ same, byte for byte, as if it had all been collected at once.
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from astropy.table import Column, QTable, Table
 
 from pxdask.core.errors import ConfigError, DamagedError, StoreError
+from pxdask.core.schema import QUANTILES
 from pxdask.fitting.tables import results_of
-from pxdask.io.catalog import rows
 from pxdask.io.stores import read
 from pxdask.io.survey_store import (
     CHUNK,
@@ -28,28 +28,35 @@ from pxdask.io.survey_store import (
     replacing_store,
     write_group,
 )
-from pxdask.io.table_files import table_files
+from pxdask.survey.collected import (
+    BINS,
+    ENTRY,
+    GALAXIES,
+    INTEGRATED,
+    KEYED,
+    STORE,
+    TABLES,
+    write_tables,
+)
+from pxdask.survey.manifest import MANIFEST, Manifest
+from pxdask.survey.outshining import outshining
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task
 from pxdask.survey.recipes import RECIPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pxdask.survey.manifest import Record
     from pxdask.survey.results import Run
 
 logger = logging.getLogger(__name__)
 
-STORE = "survey.zarr"
-GALAXIES, BINS = "galaxies", "bins"
 SCHEMA = "survey/1"
 FORMATS = ("fits", "ecsv", "parquet")
 
 ADDITIVE = ("dex(Msun)", "dex(Lsun)", "dex(Msun / yr)")
 """Units of results that are sums over the parts of a galaxy."""
-
-TABLES = ("summary", "summary-bins")
-"""Names of the tables of galaxies and of bins."""
 
 Entry = dict[str, str | float]
 """What the catalogue and the manifest tell of a galaxy."""
@@ -57,18 +64,6 @@ Entry = dict[str, str | float]
 _OF_BINS = ("n_pix", "flux", "flux_err", "snr", "coverage", "n_pieces", "compactness", "sed_chi2")
 _OF_FITS = ("chi2", "n_used", "n_eff", "ln_evidence", "flags", "model_flux")
 _MOMENTS = ("mean", "std")
-_STAGES = (BINS, "fit", "maps", "products")
-_ENTRY: dict[str, dict[str, str]] = {
-    "id": {"units": "", "long_name": "galaxy"},
-    "ra": {"units": "deg", "long_name": "right ascension, ICRS"},
-    "dec": {"units": "deg", "long_name": "declination, ICRS"},
-    "redshift": {"units": "", "long_name": "redshift"},
-    "state": {"units": "", "long_name": "done, failed or unfinished"},
-    **{
-        f"{stage}_key": {"units": "", "long_name": f"content key of the output of {stage}"}
-        for stage in _STAGES
-    },
-}
 _PATHS = {
     "maps": "file of the maps in the run's folder",
     "maps_fits": "file of the maps as FITS",
@@ -139,23 +134,9 @@ def collect(run: Run, *, formats: Sequence[str] = FORMATS, shard: int = SHARD) -
     for name in TABLES:
         paths = [table for table in wanted if tables[table] == name]
         if paths:
-            _write_tables(paths, path, galaxies, of_bins=name == TABLES[1], shard=shard)
+            write_tables(paths, path, galaxies, of_bins=name == TABLES[1], shard=shard)
     n_bin = galaxies["n_bin"].values
     return Collected(path, tuple(tables), int((n_bin > 0).sum()), int(n_bin.sum()), n_read)
-
-
-def galaxy_table(store: Path) -> QTable:
-    """Return a row for each galaxy of a store that was collected, with units.
-
-    Raises
-    ------
-    ConfigError
-        If nothing was collected.
-    """
-    path = store / STORE
-    if not (path / "zarr.json").is_file():
-        raise ConfigError(f"{path} is not there; `pxdask collect {store}` makes it")
-    return QTable(_flat(open_group(path, GALAXIES).load()), copy=False)
 
 
 def _bands(run: Run) -> list[str]:
@@ -165,22 +146,23 @@ def _bands(run: Run) -> list[str]:
 
 def _entries(run: Run) -> list[Entry]:
     """Return what there is of each galaxy of the catalogue, by its newest records."""
-    records = run.records()
-    failed = {record.id for record in records.values() if record.outcome == "failed"}
+    with closing(Manifest(run.store / MANIFEST).index()) as index:
+        return [_entry(row, index.of(str(row["id"])), run) for row in run.catalog_file.rows()]
 
-    def key(galaxy: str, stage: str) -> str:
-        record = records.get((galaxy, stage, ""))
-        return record.key if record is not None and record.ok else ""
 
-    entries: list[Entry] = []
-    for row in rows(run.catalog):
-        name = str(row["id"])
-        keys = {f"{stage}_key": key(name, stage) for stage in _STAGES}
-        state = "failed" if name in failed else "done" if keys["products_key"] else "unfinished"
-        entry: Entry = {"id": name, "state": state, **keys}
-        entry |= {word: float(str(row[word])) for word in ("ra", "dec", "redshift")}
-        entries.append(entry)
-    return entries
+def _entry(
+    row: Mapping[str, object], records: Mapping[tuple[str, str, str], Record], run: Run
+) -> Entry:
+    """Return what there is of a galaxy."""
+    name = str(row["id"])
+    found = {stage: records.get((name, stage, "")) for stage in KEYED}
+    if not run.config.fit.integrated:  # what is left of other settings is not of these fits
+        found[INTEGRATED] = None
+    keys = {f"{stage}_key": one.key if one and one.ok else "" for stage, one in found.items()}
+    failed = any(record.outcome == "failed" for record in records.values())
+    state = "failed" if failed else "done" if keys["products_key"] else "unfinished"
+    entry: Entry = {"id": name, "state": state, **keys}
+    return entry | {word: float(str(row[word])) for word in ("ra", "dec", "redshift")}
 
 
 @dataclass(frozen=True)
@@ -201,21 +183,23 @@ class _Before:
             return cls([], xr.Dataset())
         if galaxies.attrs.get("schema") != SCHEMA or list(galaxies["band"].values) != bands:
             return cls([], xr.Dataset())
-        columns = {name: list(galaxies[name].values.tolist()) for name in _ENTRY}
+        if not set(ENTRY) <= set(galaxies.variables):
+            return cls([], xr.Dataset())
+        columns = {name: list(galaxies[name].values.tolist()) for name in ENTRY}
         entries = [
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
         return cls(entries, galaxies, stored)
 
-    def find(self) -> dict[tuple[str, str, str], int]:
-        """Return the place of each galaxy by its name and the keys of bins and fit."""
+    def find(self) -> dict[tuple[str, ...], int]:
+        """Return the place of each galaxy by its name and the keys of bins and fits."""
         return {_content(entry): i for i, entry in enumerate(self.entries)}
 
 
-def _content(entry: Entry) -> tuple[str, str, str]:
+def _content(entry: Entry) -> tuple[str, ...]:
     """Return what decides a galaxy's rows."""
-    return str(entry["id"]), str(entry["bins_key"]), str(entry["fit_key"])
+    return tuple(str(entry[name]) for name in ("id", "bins_key", "fit_key", f"{INTEGRATED}_key"))
 
 
 def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, shard: int) -> int:
@@ -262,7 +246,7 @@ def _as_before(
     galaxy: xr.Dataset, stored: StoredRows
 ) -> tuple[dict[str, xr.Variable], Iterator[xr.Dataset]]:
     """Return what is known of a galaxy, and its rows, from the store as it was."""
-    own = {*_ENTRY, *_PATHS, "first_bin"}
+    own = {*ENTRY, *_PATHS, "first_bin"}
     fact = {
         str(name): value.variable for name, value in galaxy.data_vars.items() if name not in own
     }
@@ -285,7 +269,24 @@ def _galaxy(
         logger.warning("%s is left out: its fit is not of its bins, or of the run's bands", name)
         return {}, iter(())
     rows_ = _rows(bins, fit)
-    return _facts(bins, rows_), iter((rows_,))
+    facts = _facts(bins, rows_)
+    if entry[f"{INTEGRATED}_key"]:
+        facts |= _integrated(run, entry, rows_)
+    return facts, iter((rows_,))
+
+
+def _integrated(run: Run, entry: Entry, rows_: xr.Dataset) -> dict[str, xr.Variable]:
+    """Return what the fit of a galaxy's whole light tells; nothing if it is of other bins."""
+    task = Task(str(entry["id"]), INTEGRATED, "", str(entry[f"{INTEGRATED}_key"]))
+    whole = read(task.path(run.store))
+    if whole.attrs[RECIPE]["outputs"][BINS] != entry["bins_key"]:
+        return {}
+    names = [
+        name
+        for name in results_of(whole)
+        if name in rows_ and rows_[name].attrs.get("units") in ADDITIVE
+    ]
+    return outshining(rows_, whole, names=names)
 
 
 def _rows(bins: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:
@@ -345,8 +346,8 @@ def _galaxies(run: Run, entries: list[Entry], facts: list[dict[str, xr.Variable]
     """Return the table of galaxies."""
     forms = {name: variable for fact in facts for name, variable in fact.items()}
     columns = {
-        name: xr.Variable("galaxy", _typed([entry[name] for entry in entries]), _ENTRY[name])
-        for name in _ENTRY
+        name: xr.Variable("galaxy", _typed([entry[name] for entry in entries]), ENTRY[name])
+        for name in ENTRY
     }
     for name in sorted(forms):
         form = forms[name]
@@ -357,7 +358,11 @@ def _galaxies(run: Run, entries: list[Entry], facts: list[dict[str, xr.Variable]
         paths = [_path(run, entry, name) for entry in entries]
         columns[name] = xr.Variable("galaxy", _typed(paths), {"units": "", "long_name": meaning})
     bands = xr.Variable("band", _typed(_bands(run)), {"units": "", "long_name": "band"})
-    return xr.Dataset(columns, {"band": bands}, {"schema": SCHEMA, "name": run.config.name})
+    coords = {"band": bands}
+    if any("quantile" in column.dims for column in columns.values()):
+        about = {"units": "", "long_name": "posterior probability below the value"}
+        coords["quantile"] = xr.Variable("quantile", np.array(QUANTILES), about)
+    return xr.Dataset(columns, coords, {"schema": SCHEMA, "name": run.config.name})
 
 
 def _typed(values: list[Any]) -> np.ndarray[Any, Any]:
@@ -375,55 +380,3 @@ def _path(run: Run, entry: Entry, name: str) -> str:
         task = Task(galaxy, kind, "", str(entry["products_key"]))
         suffix = PRODUCT_FILES[kind]
     return task.path(run.store, suffix).relative_to(run.store).as_posix() if task.key else ""
-
-
-def _write_tables(
-    paths: Sequence[Path], store: Path, galaxies: xr.Dataset, *, of_bins: bool, shard: int
-) -> None:
-    """Write one table, of galaxies or of bins, to files of several kinds."""
-    longest = {
-        str(name): max(1, *(len(str(word)) for word in galaxies[name].values))
-        for name in galaxies.data_vars
-        if galaxies[name].dtype.kind in "OT"
-    }
-    longest["galaxy"] = longest["id"]
-    names = galaxies["id"].values
-    stored = StoredRows(store, BINS, shard=shard)
-    n_row = stored.n_row if of_bins else len(names)
-    with table_files(paths, n_row=n_row, n_letter=longest) as append:
-        if not of_bins:
-            append(_flat(galaxies))
-            return
-        for block in stored.rows(0, n_row):
-            append(_flat(block.assign(galaxy=(ROWS, names[block["galaxy"].values]))))
-
-
-def _flat(ds: xr.Dataset) -> Table:
-    """Return a table: a column for each variable, or each of its quantiles or bands."""
-    table = Table()
-    for name in _in_order(ds):
-        variable = ds[name]
-        attrs = variable.attrs
-        ends = [""]
-        if variable.ndim == 2:
-            axis = str(variable.dims[1])
-            ends = [
-                f"_p{100 * value:.0f}" if axis == "quantile" else f"_{value}"
-                for value in ds[axis].values
-            ]
-        for i, end in enumerate(ends):
-            values = variable.values[:, i] if end else variable.values
-            table[f"{name}{end}"] = Column(
-                np.array(list(map(str, values))) if values.dtype.kind in "OT" else values,
-                unit=attrs.get("units") or None,
-                description=attrs.get("long_name") or None,
-            )
-    return table
-
-
-def _in_order(ds: xr.Dataset) -> list[str]:
-    """Return the variables of a table: what names a row, counts, results, then others."""
-    names = sorted(str(name) for name in ds.data_vars if not str(name).endswith(("_mean", "_std")))
-    first = [*_ENTRY, "galaxy", "number", "n_bin", "n_pix", "chi2", "n_eff", "flags"]
-    first += ["log_mass", "log_sfr"]
-    return [*(name for name in first if name in names), *(n for n in names if n not in first)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ def save_products(folder: Path, config: SurveyConfig, products: Products) -> Non
         "filters": products.filters.name,
         "stored": None if products.stored is None else str(products.stored),
         "stored_key": products.stored_key,
+        "network": None if products.network is None else products.network.name,
+        "network_key": products.network_key,
     }
     text = json.dumps(facts, indent=2) + "\n"
     path = _products_path(folder, config)
@@ -64,8 +67,19 @@ def open_context(run: Run, config: SurveyConfig | None = None) -> RunContext:
         filters=run.store / MODELS / facts["filters"],
         stored=None if facts["stored"] is None else Path(facts["stored"]),
         stored_key=facts["stored_key"],
+        network=None if facts.get("network") is None else run.store / MODELS / facts["network"],
+        network_key=facts.get("network_key", ""),
     )
     return RunContext(run.store, settings, products, run.data_root)
+
+
+def saved_network(run: Run, products: Products) -> Products:
+    """Return products with the network that a run's fits with its settings are made by."""
+    path = _products_path(run.store, run.config)
+    if run.config.fit.method != "npe" or not path.is_file():
+        return products
+    with_it = open_context(run).products
+    return replace(products, network=with_it.network, network_key=with_it.network_key)
 
 
 def config_of(run: Run, key: str) -> SurveyConfig:

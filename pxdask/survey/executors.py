@@ -8,43 +8,33 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from pxdask.core.errors import ClusterError
+from pxdask.survey.calls import Call, Handle, explained, is_blocked, needs_of, replaced, stand_in
+from pxdask.survey.memory import bears
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from distributed import Client, Future
 
+    from pxdask.cluster.heartbeat import Heartbeat
     from pxdask.cluster.supervisor import Running, Sight, Supervision
 
 logger = logging.getLogger(__name__)
 
-RESULT_S = 60.0
-"""Patience with a result that is done but does not come, as when its worker has just died [s]."""
+RESULT_S, RESULT_LOOK_S = 60.0, 1.0
+"""Patience with a result that is done but does not come, and time between two looks whether it is
+lost by then [s]."""
 
 
-@dataclass(eq=False, slots=True)
-class Handle:
-    """One call: its result once it is done, or the text of what broke it.
-
-    ``blocked`` tells that it was not carried out, as one whose result it takes was broken;
-    ``permanent`` that it would break again.
-    """
-
-    name: tuple[str, ...]
-    result: Any = None
-    error: str = ""
-    blocked: bool = False
-    permanent: bool = False
-    done: bool = False
-    future: Future[Any] | None = field(default=None, repr=False)
+LIMITS_EVERY_S = 5.0
+"""Time after which the workers are asked again for their limits of memory [s]."""
 
 
 class Executor(Protocol):
@@ -61,10 +51,12 @@ class Executor(Protocol):
         *args: object,
         name: tuple[str, ...],
         priority: int = 0,
+        memory: float = 0.0,
     ) -> Handle:
         """Take a call; handles among ``args``, or in a list there, stand for their results.
 
-        ``name`` is unique; its first word tells the kind of call.
+        ``name`` is unique; its first word tells the kind of call. ``memory`` is what it takes at
+        its peak [byte], 0 where that is not known.
         """
         ...
 
@@ -95,6 +87,7 @@ class SerialExecutor:
         *args: object,
         name: tuple[str, ...],
         priority: int = 0,  # noqa: ARG002  order is kept as it came
+        memory: float = 0.0,  # noqa: ARG002  one after the other takes the least
     ) -> Handle:
         """Take a call; see `Executor.submit`."""
         handle = Handle(name)
@@ -105,33 +98,13 @@ class SerialExecutor:
         """Carry out the waiting calls; see `Executor.completed`."""
         while self._waiting:
             handle, function, args = self._waiting.popleft()
-            if not _is_blocked(handle, _needs(args)):
+            if not is_blocked(handle, needs_of(args)):
                 try:
-                    handle.result = function(*_replaced(args, lambda earlier: earlier.result))
+                    handle.result = function(*replaced(args, lambda earlier: earlier.result))
                 except Exception as error:  # noqa: BLE001  a galaxy's defect must not end the run
-                    handle.error = _explained(error)
+                    handle.error = explained(error)
             handle.done = True
             yield handle
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    """A call on the cluster: what it is, and the copies of it that run now, by their keys."""
-
-    handle: Handle
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    priority: int
-    copies: dict[Any, Future[Any]] = field(default_factory=dict)
-    n_copy: int = 0
-    deaths: int = 0
-    alone: bool = False
-    second: str = ""
-
-    @property
-    def needs(self) -> list[Handle]:
-        """The calls whose results this one takes."""
-        return _needs(self.args)
 
 
 class DaskExecutor:
@@ -140,7 +113,8 @@ class DaskExecutor:
     A call whose worker died is tried again; if workers die on it repeatedly, in a process of its
     own, and only if that dies too the call is to blame. A call that takes far longer than its
     like runs a second time elsewhere, and the first result counts: outputs are atomic, and
-    equal. What the scheduler has lost is submitted again.
+    equal. What the scheduler has lost is submitted again. Keys are those of this executor alone:
+    of equal ones Dask carries out the first, whoever's it is.
 
     Parameters
     ----------
@@ -157,14 +131,17 @@ class DaskExecutor:
         )
 
         self._client = client
+        self._mark = uuid4().hex[:8]
         self._settings = settings or Supervision()
         self._supervisor = Supervisor(client, self._settings)
         self._events: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._calls: dict[tuple[str, ...], _Call] = {}
-        self._of_key: dict[Any, _Call] = {}
-        self._parked: list[_Call] = []
+        self._calls: dict[tuple[str, ...], Call] = {}
+        self._of_key: dict[Any, Call] = {}
+        self._parked: list[Call] = []
         self._unknown: frozenset[Any] = frozenset()
         self._checked = time.monotonic()
+        self._limits: dict[str, float] = {}
+        self._limits_asked = -LIMITS_EVERY_S
 
     @property
     def width(self) -> int:
@@ -177,12 +154,13 @@ class DaskExecutor:
         *args: object,
         name: tuple[str, ...],
         priority: int = 0,
+        memory: float = 0.0,
     ) -> Handle:
         """Take a call; see `Executor.submit`. ``name`` is what the dashboard shows.
 
         Its first word is the kind of call: the scheduler remembers every kind for good.
         """
-        call = _Call(Handle(name), function, args, priority)
+        call = Call(Handle(name), function, args, priority, memory)
         self._calls[name] = call
         if any(earlier.done and earlier.error for earlier in call.needs):
             self._parked.append(call)  # to be told that it is blocked
@@ -192,7 +170,19 @@ class DaskExecutor:
 
     def completed(self) -> Iterator[Handle]:
         """Yield handles as their futures finish; see `Executor.completed`."""
+        from pxdask.cluster.heartbeat import Heartbeat  # noqa: PLC0415  imports distributed
+
+        try:
+            with Heartbeat(silent_s=self._settings.silent_s) as heart:
+                yield from self._completed(heart)
+        finally:
+            for call in self._calls.values():
+                self._give_up(call)  # nobody waits for them any more
+
+    def _completed(self, heart: Heartbeat) -> Iterator[Handle]:
+        """Yield handles as their futures finish; see `Executor.completed`."""
         while self._calls:
+            heart.beat()
             yield from self._unparked()
             if not self._calls:
                 return
@@ -204,27 +194,31 @@ class DaskExecutor:
                 call = self._of_key.pop(future.key, None)
                 if call is not None and self._ended(call, future):
                     yield self._settled(call, future.key)
-            if time.monotonic() - self._checked >= self._settings.period_s:
-                self._check()
-                self._checked = time.monotonic()
+            self._check()
 
-    def _start(self, call: _Call, *, workers: list[str] | None = None) -> None:
+    def _start(self, call: Call, *, workers: list[str] | None = None) -> None:
         """Submit a call, or another copy of it.
 
         What the first copy takes stays on the workers; later ones take what came of it.
         """
-        name = call.handle.name
-        key = (*name, f"again-{call.n_copy}") if call.n_copy else name
+        key = (*call.handle.name, f"{self._mark}-{call.n_copy}")
         call.n_copy += 1
-        args = _replaced(call.args, partial(_stand_in, again=call.n_copy > 1))
-        function = call.function
+        args = replaced(call.args, partial(stand_in, again=call.n_copy > 1))
+        function, call.able = call.function, self._able(call.memory)
         if call.alone:
             from pxdask.cluster.alone import run_alone  # noqa: PLC0415  rarely needed
 
             function, args = run_alone, [call.function, *args]
         try:
             future = self._client.submit(
-                function, *args, key=key, pure=False, priority=call.priority, workers=workers
+                function,
+                *args,
+                key=key,
+                pure=False,
+                priority=call.priority,
+                workers=call.able or workers,
+                allow_other_workers=workers is not None
+                and not call.able,  # for those may be gone when it starts
             )
         except RuntimeError as error:  # the client is closed
             self._supervisor.await_scheduler()
@@ -233,51 +227,90 @@ class DaskExecutor:
         self._of_key[key] = call
         future.add_done_callback(self._events.put)
 
-    def _ended(self, call: _Call, future: Future[Any]) -> bool:
+    def _able(self, need: float) -> list[str] | None:
+        """Return the workers that can bear a call, where others cannot; None: all are alike."""
+        if not need:
+            return None
+        if time.monotonic() - self._limits_asked > LIMITS_EVERY_S:
+            self._limits_asked = time.monotonic()
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].items()
+            self._limits = {address: float(one["memory_limit"] or 0) for address, one in workers}
+        able = [address for address, limit in self._limits.items() if bears(limit, need)]
+        return able if 0 < len(able) < len(self._limits) else None
+
+    def _ended(self, call: Call, future: Future[Any]) -> bool:
         """Take what came of a copy; return whether the call has ended with it."""
         from distributed import CancelledError  # noqa: PLC0415  slow, and not always needed
 
-        if future.status == "finished":
-            try:
-                call.handle.result = future.result(timeout=RESULT_S)
-            except (OSError, TimeoutError):  # of the way here: its worker died with it
-                call.copies.pop(future.key, None)
-                return not self._tried_again(call, alone=False)
-            except CancelledError:
-                self._resubmit_all()
-                return False
-            except Exception as error:  # noqa: BLE001  it was lost, and making it again failed
-                return self._failed(call, future, error)
-            return True
         if future.status == "error":
             return self._failed(call, future, future.exception())
-        self._resubmit_all()
-        return False
+        try:
+            call.handle.result = self._fetched(future)
+        except CancelledError:
+            self._resubmit_all()
+            return False
+        except _LostError:
+            call.give_up(future.key)
+            if not call.copies:
+                logger.info("%s: its result is lost; again", " ".join(call.handle.name))
+                self._start(call)
+            return False
+        except (OSError, TimeoutError):  # of the way here: its worker died with it, or hangs
+            call.give_up(future.key)
+            return not self._tried_again(call, alone=False)
+        except Exception as error:  # noqa: BLE001  it was lost, and making it again failed
+            return self._failed(call, future, error)
+        return True
 
-    def _failed(self, call: _Call, future: Future[Any], error: BaseException) -> bool:
+    def _fetched(self, future: Future[Any]) -> Any:  # noqa: ANN401  whatever the call gave
+        """Return the result of a call that is done; the cluster is looked after meanwhile.
+
+        Dask would wait for one whose worker has died until another has made it again, and it is
+        here that others are asked for.
+
+        Raises
+        ------
+        _LostError
+            If it died with its worker.
+        TimeoutError
+            If it does not come.
+        CancelledError
+            If the scheduler is lost, and all it knew.
+        """
+        end = time.monotonic() + RESULT_S
+        while future.status in ("finished", "cancelled"):
+            try:
+                return future.result(timeout=RESULT_LOOK_S)
+            except TimeoutError:
+                if time.monotonic() > end:
+                    raise
+            self._check()
+        raise _LostError
+
+    def _failed(self, call: Call, future: Future[Any], error: BaseException) -> bool:
         """Try again if nobody knows whose fault it was; return whether the call has ended."""
         from distributed import KilledWorker  # noqa: PLC0415  slow, and not always needed
 
         from pxdask.cluster.alone import DiedAloneError  # noqa: PLC0415  rarely needed
 
         handle = call.handle
-        call.copies.pop(future.key, None)
+        call.give_up(future.key)
         if call.copies:
             return False  # the other may do it
         if not all(earlier.done for earlier in call.needs):
             self._parked.append(call)
             return False
-        if _is_blocked(handle, call.needs):
+        if is_blocked(handle, call.needs):
             return True
         if isinstance(error, DiedAloneError):
             handle.error, handle.permanent = str(error), True
             return True
         if not isinstance(error, KilledWorker):
-            handle.error = _explained(error)
+            handle.error = explained(error)
             return True
         return not self._tried_again(call, alone=getattr(error, "task", None) == future.key)
 
-    def _tried_again(self, call: _Call, *, alone: bool) -> bool:
+    def _tried_again(self, call: Call, *, alone: bool) -> bool:
         """Start a call again, alone if workers died on it, unless it was tried too often."""
         call.deaths += 1
         name = " ".join(call.handle.name)
@@ -289,18 +322,31 @@ class DaskExecutor:
         self._start(call)
         return True
 
-    def _settled(self, call: _Call, key: object) -> Handle:
-        """Return the handle of a call that has ended; its other copies are given up."""
+    def _settled(self, call: Call, key: object) -> Handle:
+        """Return the handle of a call that has ended; its other copies are given up.
+
+        What waits for the result of one of those is started again, with this result.
+        """
         call.copies.pop(key, None)
-        for other, future in call.copies.items():
-            self._of_key.pop(other, None)
-            future.cancel()
-        if call.second and key != call.handle.name and call.handle.name in call.copies:
-            self._supervisor.restart(call.second)
+        hangs = call.slow is not None and call.slow.key in call.copies
+        if call.copies:
+            self._give_up(call)
+            waiting = [other for other in self._calls.values() if call.handle in other.needs]
+            for other in waiting:
+                self._give_up(other)
+            self._parked += [other for other in waiting if other not in self._parked]
+        if call.slow is not None and hangs:
+            self._supervisor.restart(call.slow.worker)
         call.handle.done = True
         self._calls.pop(call.handle.name, None)
         self._supervisor.progressed()
         return call.handle
+
+    def _give_up(self, call: Call) -> None:
+        """Give up all copies of a call."""
+        for key in list(call.copies):
+            self._of_key.pop(key, None)
+            call.give_up(key)
 
     def _unparked(self) -> Iterator[Handle]:
         """Start the calls whose inputs are there by now; yield those that are blocked for good."""
@@ -308,7 +354,7 @@ class DaskExecutor:
         for call in parked:
             if not all(earlier.done for earlier in call.needs):
                 self._parked.append(call)
-            elif _is_blocked(call.handle, call.needs):
+            elif is_blocked(call.handle, call.needs):
                 yield self._settled(call, None)
             else:
                 self._start(call)
@@ -316,19 +362,23 @@ class DaskExecutor:
     def _resubmit_all(self) -> None:
         """Submit all calls anew, once the scheduler that has lost them is there again."""
         self._supervisor.await_scheduler()
-        self._of_key.clear()
         self._parked.clear()
         for call in self._calls.values():
-            call.copies.clear()
+            self._give_up(call)
+        for call in self._calls.values():
             self._start(call)
 
     def _check(self) -> None:
-        """Look at the cluster, and mend what can be mended."""
+        """Look at the cluster when it is time, and mend what can be mended."""
+        if time.monotonic() - self._checked < self._settings.period_s:
+            return
+        self._checked = time.monotonic()
         self._supervisor.top_up()
         sight = self._supervisor.look(list(self._of_key))
         if sight is None:
             return
         self._revive(sight)
+        self._place_anew(sight)
         for task in self._supervisor.slow(sight):
             self._start_second(task, sight)
         self._supervisor.explain_if_wedged(sight, self._calls)
@@ -339,9 +389,18 @@ class DaskExecutor:
             call = self._of_key.get(key)
             if call is not None and not call.copies[key].done():
                 logger.warning("%s was lost by the scheduler: submitting it again", key)
-                del self._of_key[key], call.copies[key]
+                del self._of_key[key]
+                call.give_up(key)
                 self._start(call)
         self._unknown = sight.unknown
+
+    def _place_anew(self, sight: Sight) -> None:
+        """Submit again what waits for workers with much memory that are all gone."""
+        here = {worker.address for worker in sight.workers}
+        for call in self._calls.values():
+            if call.able and call.copies and here.isdisjoint(call.able):
+                self._give_up(call)
+                self._start(call)
 
     def _start_second(self, task: Running, sight: Sight) -> None:
         """Let a slow task run on another worker as well."""
@@ -351,7 +410,7 @@ class DaskExecutor:
             for worker in sight.workers
             if worker.address != task.worker and worker.status == "running"
         ]
-        if call is None or call.second or not others:
+        if call is None or call.slow or not others:
             return
         if not all(earlier.done for earlier in call.needs):
             return
@@ -360,49 +419,9 @@ class DaskExecutor:
             *(" ".join(call.handle.name), task.seconds, task.worker),
             self._supervisor.typical[task.kind],
         )
-        call.second = task.worker
+        call.slow = task
         self._start(call, workers=others)
 
 
-def _needs(args: tuple[Any, ...]) -> list[Handle]:
-    """Return the handles among arguments, alone or in lists."""
-    items = [item for arg in args for item in (arg if isinstance(arg, list) else [arg])]
-    return [item for item in items if isinstance(item, Handle)]
-
-
-def _is_blocked(handle: Handle, needs: list[Handle]) -> bool:
-    """Return, and note, whether a call cannot be carried out, as one before it was broken."""
-    broken = next((earlier for earlier in needs if earlier.done and earlier.error), None)
-    if broken is not None:
-        handle.blocked, handle.error = True, broken.error
-    return broken is not None
-
-
-def _stand_in(earlier: Handle, *, again: bool) -> Any:  # noqa: ANN401  whatever the call gave
-    """Return what stands for the result of an earlier call: its future, or the result itself.
-
-    A future may be lost with its worker, so what is tried again takes results where they are.
-    """
-    future = earlier.future
-    if earlier.done and (again or future is None or future.status != "finished"):
-        return earlier.result
-    return future
-
-
-def _replaced(args: tuple[Any, ...], value: Callable[[Handle], Any]) -> list[Any]:
-    """Return arguments with handles, alone or in lists, replaced."""
-    return [
-        value(arg)
-        if isinstance(arg, Handle)
-        else [value(item) if isinstance(item, Handle) else item for item in arg]
-        if isinstance(arg, list)
-        else arg
-        for arg in args
-    ]
-
-
-def _explained(error: BaseException) -> str:
-    """Return what went wrong, with the place in the code: this is a defect, or a dead worker."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" (at {frames[-1].name}, line {frames[-1].lineno})" if frames else ""
-    return f"unexpected {type(error).__name__}: {error}{place}"
+class _LostError(Exception):
+    """A result is lost with the worker that had it."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pxdask.core.errors import ConfigError, PxdaskError, brief
 from pxdask.core.provenance import differences, package_versions
-from pxdask.io.catalog import rows
 from pxdask.io.provenance import read_provenance
 from pxdask.survey.context import open_context
 from pxdask.survey.inspect import band_roles, inspect_galaxy
@@ -110,7 +109,7 @@ def explain(run: Run, galaxy: str, *, stage: str | None = None) -> Explanation:
     if stage is not None and stage not in STAGES:
         raise ConfigError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
     folder = galaxy_folder(run.store, galaxy)
-    row = next((row for row in rows(run.catalog) if row["id"] == galaxy), None)
+    row = run.catalog_file.row(galaxy)
     found = _files(folder)
     if row is None and not found:
         raise ConfigError(f"{run.store}: there is no galaxy {galaxy!r}, and no file of one")

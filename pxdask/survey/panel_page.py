@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -132,8 +133,8 @@ class Page:
     def _show_run(self, run: WatchedRun) -> None:
         """Show what is known of a run."""
         summary = run.summary
-        states = {} if run.ended else self._states()
-        values = stage_columns(summary, states)
+        executing = {} if run.ended else self._executing()
+        values = stage_columns(summary, executing)
         stages = values["stage"][::-1] or list(STAGES)[::-1]
         if self._stages.y_range.factors != stages:
             self._stages.y_range.factors = stages
@@ -152,16 +153,13 @@ class Page:
             "newest", [(clock(one.ended), one.id, f"{one.cpu_s:.2f}") for one in summary.newest]
         )
 
-    def _states(self) -> dict[str, tuple[int, int]]:
-        """Return the numbers of tasks with the workers, and of waiting ones, of each stage."""
-        found = {}
-        for stage in STAGES:
-            prefix = self._scheduler.task_prefixes.get(stage)
-            if prefix is not None:
-                states = prefix.states
-                waiting = sum(states.get(name, 0) for name in ("waiting", "queued", "no-worker"))
-                found[stage] = states.get("processing", 0), waiting
-        return found
+    def _executing(self) -> Counter[str]:
+        """Return how many tasks of each stage are executed, by the workers' last heartbeats."""
+        return Counter(
+            task.prefix.name
+            for worker in self._scheduler.workers.values()
+            for task in worker.executing
+        )
 
     def _show(self, name: str, rows: Sequence[Sequence[object]]) -> None:
         """Show rows in a table."""
@@ -173,21 +171,20 @@ class Page:
             self._sources[name].data = values
 
 
-def stage_columns(summary: Summary, states: Mapping[str, tuple[int, int]]) -> dict[str, list[Any]]:
+def stage_columns(summary: Summary, executing: Mapping[str, int]) -> dict[str, list[Any]]:
     """Return the bars of the stages: share of each part of all tasks known, and the words.
 
     Parameters
     ----------
     summary : Summary
         Counts of ended and expected tasks.
-    states : mapping
-        Tasks with the workers, and waiting, by stage.
+    executing : mapping
+        Tasks that are executed now, by stage.
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("stage", *PARTS, "words", "cpu")}
     for one in summary.stages:
-        running, _ = states.get(one.stage, (0, 0))
         ended = one.done + one.existed + one.failed + one.blocked
-        running = min(running, max(0, one.expected - ended))
+        running = min(executing.get(one.stage, 0), max(0, one.expected - ended))
         waiting = max(0, one.expected - ended - running)
         counts = (one.done, one.existed, one.failed, one.blocked, running, waiting)
         for part, count in zip(PARTS, counts, strict=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pxdask.binning import BinStage
 from pxdask.core.bands import BackgroundConfig, ExtinctionConfig
 from pxdask.core.errors import ConfigError
-from pxdask.fitting import FitStage, MapStage
+from pxdask.fitting import FitStage, IntegratedStage, MapStage
 from pxdask.ifs import IfsStage, LinesStage, SpectraStage
 from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
 from pxdask.images.calibration import needs_sky
@@ -66,6 +66,12 @@ class Pipeline:
     def has_lines(self) -> bool:
         """Whether spectra are measured: there are some, at a known redshift."""
         return self.inputs.ifs is not None and "redshift" not in self.config.models.priors
+
+    @property
+    def sidelines(self) -> tuple[str, ...]:
+        """Stages after the fit that no other stage reads."""
+        integrated = ("integrated",) if self.config.fit.integrated else ()
+        return (*integrated, *(("lines",) if self.has_lines else ()))
 
     def band(self, name: str) -> BandConfig:
         """Return a band with the galaxy's paths and filter."""
@@ -140,15 +146,21 @@ class Pipeline:
             return SpectraStage(config.ifs.match, self._library, self._model_settings())
         if name == "bins":
             return BinStage(config.binning, given=self._given_bins())
-        if name == "fit":
-            stop = first + config.fit.block_size
-            return FitStage(config.fit, self._library, self._model_settings(), first, stop)
+        if name in ("fit", "integrated"):
+            return self._fit_stage(first, integrated=name == "integrated")
         if name == "lines":
             sigma = config.fit.spectrum.sigma
             return LinesStage(self._library, self._model_settings(), config.seed, sigma=sigma)
         if name == "maps":
             return MapStage(config.models, config.maps)
         raise ConfigError(f"there is no stage {name!r}")
+
+    def _fit_stage(self, first: int, *, integrated: bool) -> Stage:
+        """Return the stage that fits a block of bins, or the sum of all."""
+        fit, settings = self.config.fit, self._fit_settings()
+        if integrated:
+            return IntegratedStage(fit, self._library, settings)
+        return FitStage(fit, self._library, settings, first, first + fit.block_size)
 
     def keys(self) -> Keys:
         """Return the content keys of all outputs of the galaxy."""
@@ -163,8 +175,7 @@ class Pipeline:
     def stages(self) -> tuple[str, ...]:
         """Return the galaxy's stages after the images, in the order in which data flow."""
         spectral = ("ifs", "spectra") if self._has_ifs else ()
-        lines = ("lines",) if self.has_lines else ()
-        return ("cube", *spectral, "bins", "fit", *lines, "maps", "products")
+        return ("cube", *spectral, "bins", "fit", *self.sidelines, "maps", "products")
 
     def recipe(self, stage: str, band: str = "", *, keys: Keys = NO_KEYS) -> Recipe:
         """Return all that decides an output.
@@ -296,6 +307,10 @@ class Pipeline:
             "products": list(self.products.key),
             "filters": [band.filter for band in self.inputs.bands],
         }
+
+    def _fit_settings(self) -> dict[str, object]:
+        """Return what decides the models and the network of fits, as JSON values."""
+        return {**self._model_settings(), "products": list(self.products.fit_key)}
 
     def _library(self, redshift: float) -> ModelLibrary:
         """Return the models of the galaxy."""

@@ -43,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The content key of every output of one galaxy; those of spectra are empty without any."""
+    """The content key of every output of one galaxy; that of what it does not have is empty."""
 
     image: Mapping[str, str]
     cube: str
@@ -54,6 +54,7 @@ class Keys:
     lines: str
     maps: str
     products: str
+    integrated: str = ""
 
 
 def galaxy_folder(root: Path, galaxy_id: str) -> Path:

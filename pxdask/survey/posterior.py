@@ -47,6 +47,8 @@ class ModelSource:
         Of the draws.
     ssp : Dataset or None
         Populations, schema ssp/2; None: those of the settings, read when first needed.
+    network : Dataset or None
+        Trained network, schema network/1, for the method that uses one.
     """
 
     settings: ModelConfig
@@ -54,6 +56,7 @@ class ModelSource:
     seed: int
     ssp: xr.Dataset | None = None
     _grids: dict[tuple[float, float], xr.Dataset] = field(default_factory=dict, repr=False)
+    network: xr.Dataset | None = None
 
     def __call__(self, redshift: float | None) -> ModelLibrary:
         """Return the models of a redshift, drawn when they are first asked for."""
@@ -71,7 +74,14 @@ class ModelSource:
             redshift=redshift,
             seed=self.seed,
             draw=draw,
+            network=None if self.network is None else self._network,
         )
+
+    def _network(self) -> xr.Dataset:
+        """Return the network."""
+        if self.network is None:
+            raise ConfigError("there is no network: name one as fit.npe.network")
+        return self.network
 
     def populations(self) -> xr.Dataset:
         """Return the populations."""

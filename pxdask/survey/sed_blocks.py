@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pxdask.core.provenance import content_key
+from pxdask.fitting.stage import deciding_settings
 from pxdask.survey.products import shared_ends
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def deciding(config: CatalogConfig, products: tuple[str, ...]) -> dict[str, Any]
     Names of columns are not among them: what was in them is.
     """
     return {
-        "fit": config.fit.model_dump(mode="json", exclude={"block_size", "max_memory"}),
+        "fit": deciding_settings(config.fit),
         "models": config.models.model_dump(mode="json", exclude={"stored"}),
         "seed": config.seed,
         "bands": {band.name: band.filter for band in config.bands},

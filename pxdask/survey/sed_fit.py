@@ -19,6 +19,7 @@ from pxdask.fitting.stage import fitter_of
 from pxdask.fitting.tables import gather
 from pxdask.sps.model_set import check_models
 from pxdask.survey.manifest import Record
+from pxdask.survey.networks import given_network
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.products import ssp_dataset
 from pxdask.survey.progress import ProgressBars
@@ -142,6 +143,8 @@ def fit(
     chosen = with_shared_redshifts(chosen, observed["redshift"].values)
     how = settings or FitConfig(n_samples=N_SAMPLES if n_sed <= FEW_SEDS else 0)
     source = ModelSource(chosen, curves, seed, ssp_dataset(chosen.ssp))
+    if how.method == "npe" and how.npe.network is not None:
+        source.network = given_network(how.npe.network)
     check_models(source.populations(), chosen)
     if chosen.stored is not None:
         check_library(Path(chosen.stored), chosen, source.populations(), tuple(curves.values()))

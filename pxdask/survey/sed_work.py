@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pxdask.core.errors import PxdaskError, StoreError
+from pxdask.core.errors import PxdaskError
 from pxdask.core.provenance import code_state, content_key, package_versions
 from pxdask.io.stores import is_published, publish
 from pxdask.survey.manifest import Record
+from pxdask.survey.memory import SMALL, fit_memory, within_memory
 from pxdask.survey.products import Products, model_library
 from pxdask.survey.sed_blocks import VERSION, deciding
 from pxdask.survey.sed_fit import fit_rows, warn
 from pxdask.survey.threads import one_thread
-from pxdask.survey.work import Start, attempt, measured
+from pxdask.survey.work import Start, attempt, is_permanent, measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,13 +77,19 @@ def run_block(some: xr.Dataset, name: str, key: str, context: CatalogContext) ->
     try:
         if is_published(block_path(context.folder, key)):
             return [replace(record, outcome="existed")]
-        with one_thread():
+        need = SMALL + fit_memory(
+            context.config.fit,
+            n_model=context.config.models.n_models,
+            n_band=len(context.config.bands),
+        )
+        with within_memory(need, f"the fit of {name}"), one_thread():
+            start = Start.now()
             reasons = attempt(partial(_fit_block, some, key, context))
         if len(reasons) == some.sizes["bin"]:
             why = f"none of its {len(reasons)} SEDs can be fitted"
             record = replace(record, outcome="failed", error=why, permanent=True)
     except PxdaskError as error:
-        permanent = not isinstance(error, StoreError)
+        permanent = is_permanent(error)
         record = replace(record, outcome="failed", error=str(error), permanent=permanent)
     names = some["id"].values
     failed = [
@@ -112,7 +119,7 @@ def _fit_block(some: xr.Dataset, key: str, context: CatalogContext) -> dict[int,
 
 def _provenance(key: str, context: CatalogContext) -> dict[str, Any]:
     """Return what a block tells of its making; nothing of when or where."""
-    settings = deciding(context.config, context.products.key)
+    settings = deciding(context.config, context.products.fit_key)
     return {
         "key": key,
         "config_key": content_key(settings),

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from pxdask.survey.manifest import Record
 from pxdask.survey.seals import end_galaxy, probe_galaxies
 from pxdask.survey.stages import READS
-from pxdask.survey.work import fit_blocks, plan_galaxy, run_task
+from pxdask.survey.tasks import run_task
+from pxdask.survey.work import fit_blocks, plan_galaxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

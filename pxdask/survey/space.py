@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 from astropy.table import Table
 
 from pxdask.core.errors import PxdaskError
-from pxdask.io.catalog import rows
 from pxdask.io.stores import files_under
+from pxdask.survey.context import saved_network
 from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.manifest import MANIFEST, Manifest, Record
 from pxdask.survey.pipeline import Pipeline
@@ -108,13 +108,14 @@ def unreachable(run: Run) -> Garbage:
         If the settings' models or filters cannot be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="pxdask-") as folder:
-        filters = used_filters(run.catalog, run.config, root=run.data_root)
-        products = store_products(Path(folder), run.config.models, filters)
-        galaxies = list(rows(run.catalog))
+        filters = used_filters(run.catalog_file, run.config, root=run.data_root)
+        products = saved_network(run, store_products(Path(folder), run.config.models, filters))
+        galaxies = list(run.catalog_file.rows())
         with ThreadPoolExecutor(N_THREADS) as pool:
             found = pool.map(partial(_keys, run=run, products=products), galaxies)
             keys = {str(row["id"]): some for row, some in zip(galaxies, found, strict=True)}
     shared = {products.ssp.name, products.filters.name}
+    shared |= {products.network.name} if products.network is not None else set()
     files = [
         file for file in files_under(run.store / "galaxies") if not _is_reached(file, run, keys)
     ]

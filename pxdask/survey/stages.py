@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
     from pxdask.core.schema import Schema
 
-STAGES = ("image", "cube", "ifs", "spectra", "bins", "fit", "lines", "maps", "products")
+STAGES = (
+    "image",
+    "cube",
+    "ifs",
+    "spectra",
+    "bins",
+    "fit",
+    "integrated",
+    "lines",
+    "maps",
+    "products",
+)
 """The stages in the order in which data flow through them."""
 
 READS = {
@@ -21,12 +32,16 @@ READS = {
     "spectra": ("cube", "ifs"),
     "bins": ("cube", "spectra"),
     "fit": ("bins",),
+    "integrated": ("bins",),
     "lines": ("bins", "fit"),
     "maps": ("cube", "bins", "fit"),
     "products": ("cube", "bins", "fit", "maps"),
 }
 """The stages whose outputs each stage reads; ``ifs``, ``spectra`` and ``lines``
-only where there are spectra."""
+only where there are spectra, ``integrated`` only where the settings want it."""
+
+HARMLESS = ("integrated", "lines")
+"""Stages after the fit whose failure keeps nothing else from being made."""
 
 
 class Stage(Protocol):

@@ -6,8 +6,12 @@ import json
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
 from operator import eq
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pxdask.cluster import connect
@@ -16,10 +20,11 @@ from pxdask.core.errors import ConfigError, brief
 from pxdask.core.files import write_text, write_with
 from pxdask.core.provenance import canonical_json, differences, package_versions
 from pxdask.core.remote import location
-from pxdask.io.catalog import read_catalog, rows, write_catalog
+from pxdask.io.catalog_file import CatalogFile, write_catalog
 from pxdask.survey.context import HISTORY, save_products
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import MANIFEST, Manifest
+from pxdask.survey.networks import survey_network
 from pxdask.survey.plan import from_stage_on
 from pxdask.survey.preflight import preflight
 from pxdask.survey.products import store_products, used_filters
@@ -121,13 +126,14 @@ def submit(
         If the run cannot start: every fault that the pre-flight check finds in the settings
         is named. Faults of single galaxies do not stop the run: they are in the manifest.
     """
-    table = read_catalog(catalog)
     settings = config if isinstance(config, SurveyConfig) else SurveyConfig.load(config)
     folder = location(store)
     base = str(Path(data_root(root)).resolve())
     chosen = Choices(**choices)
-    _freeze(folder, table, settings, base, update=chosen.update)
-    return _carry_out(folder, table, settings, base, client, chosen)
+    with TemporaryDirectory(prefix="pxdask-") as scratch:
+        rows = write_catalog(catalog, Path(scratch) / CATALOG)
+        _freeze(folder, rows, settings, base, update=chosen.update)
+    return _carry_out(CatalogFile(folder / CATALOG), settings, base, client, chosen)
 
 
 def resume(
@@ -137,12 +143,11 @@ def resume(
 ) -> Run:
     """Go on with a run from its own copy of the settings and catalogue; see `submit`."""
     run = open_run(store)
-    return _carry_out(run.store, run.catalog, run.config, run.data_root, client, Choices(**choices))
+    return _carry_out(run.catalog_file, run.config, run.data_root, client, Choices(**choices))
 
 
 def _carry_out(
-    folder: Path,
-    catalog: Table,
+    catalog: CatalogFile,
     config: SurveyConfig,
     base: str,
     client: Client | None,
@@ -151,7 +156,8 @@ def _carry_out(
     """Check, start a cluster if none is given, and drive the run."""
     from pxdask.survey.run import Driver  # noqa: PLC0415  loads the whole pipeline
 
-    galaxies = _chosen(catalog, choices)
+    folder = catalog.path.parent
+    galaxies = catalog.chosen(choices.galaxies) if choices.galaxies else catalog
     if choices.from_stage is not None and choices.from_stage not in STAGES:
         raise ConfigError(
             f"there is no stage {choices.from_stage!r}; the stages are {', '.join(STAGES)}"
@@ -160,6 +166,7 @@ def _carry_out(
         _check(galaxies, config, base, folder)
     filters = used_filters(galaxies, config, root=base)
     products = store_products(folder, config.models, filters)
+    products = survey_network(products, catalog, config, base=base, shown=choices.progress)
     save_products(folder, config, products)
     run = RunContext(
         root=folder,
@@ -180,26 +187,11 @@ def _carry_out(
             )
         )
         driver = Driver(run, executor, manifest, watcher, retry_failed=choices.retry_failed)
-        driver.drive(rows(galaxies))
+        driver.drive(galaxies.rows())
     return open_run(folder)
 
 
-def _chosen(catalog: Table, choices: Choices) -> Table:
-    """Return the rows to work on.
-
-    Raises
-    ------
-    ConfigError
-        If a chosen galaxy is not in the catalogue.
-    """
-    if not choices.galaxies:
-        return catalog
-    if unknown := sorted(set(choices.galaxies) - set(catalog["id"])):
-        raise ConfigError(f"not in the catalogue: {', '.join(unknown)}")
-    return catalog[[name in set(choices.galaxies) for name in catalog["id"]]]
-
-
-def _check(galaxies: Table, config: SurveyConfig, base: str, folder: Path) -> None:
+def _check(galaxies: CatalogFile, config: SurveyConfig, base: str, folder: Path) -> None:
     """Refuse to start a run that cannot succeed; warn of the galaxies that will fail."""
     found = preflight(galaxies, config, root=base, store=folder, at_most=CHECKED_AT_MOST)
     if found.fatal:
@@ -215,7 +207,9 @@ def _cluster(stack: ExitStack, client: Client | None, choices: Choices) -> Clien
     return client or stack.enter_context(connect("local", workers=choices.workers))
 
 
-def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, update: bool) -> None:
+def _freeze(
+    folder: Path, catalog: CatalogFile, config: SurveyConfig, base: str, *, update: bool
+) -> None:
     """Write the settings and the catalogue into the run, or check that they are the same.
 
     Raises
@@ -238,12 +232,12 @@ def _freeze(folder: Path, catalog: Table, config: SurveyConfig, base: str, *, up
     elif folder.exists() and any(path.name not in BEGINNINGS for path in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and not a run; take another --store")
     write_text(config.dump(), folder / CONFIG)
-    write_with(lambda path: write_catalog(catalog, path), folder / CATALOG)
+    write_with(partial(copyfile, catalog.path), folder / CATALOG)
     facts = {"name": config.name, "data_root": base, "versions": package_versions()}
     write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
 
 
-def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[str]:
+def _changes(run: Run, catalog: CatalogFile, config: SurveyConfig, base: str) -> list[str]:
     """Return how settings, catalogue and data root differ from those of a run."""
     old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
     changes = [
@@ -252,16 +246,23 @@ def _changes(run: Run, catalog: Table, config: SurveyConfig, base: str) -> list[
     ]
     if base != run.data_root:
         changes.append(f"data root: {run.data_root} there, {base} given")
-    there = run.catalog
-    if len(there) == len(catalog) and all(map(eq, rows(there), rows(catalog))):
-        return changes  # without holding the rows of a million galaxies
-    rows_there = {str(row["id"]): canonical_json(row) for row in rows(there)}
-    rows_given = {str(row["id"]): canonical_json(row) for row in rows(catalog)}
-    if rows_there != rows_given:
-        differ = sorted(
-            name
-            for name in rows_there.keys() | rows_given.keys()
-            if rows_there.get(name) != rows_given.get(name)
-        )
-        changes.append(f"catalogue: {len(differ)} galaxies differ, such as {differ[0]}")
+    there = run.catalog_file
+    if len(there) == len(catalog) and all(map(eq, there.rows(), catalog.rows())):
+        return changes
+    rows_there, rows_given = _digests(there), _digests(catalog)
+    differ = [
+        name
+        for name in rows_there.keys() | rows_given.keys()
+        if rows_there.get(name) != rows_given.get(name)
+    ]
+    if differ:
+        changes.append(f"catalogue: {len(differ)} galaxies differ, such as {min(differ)}")
     return changes
+
+
+def _digests(catalog: CatalogFile) -> dict[str, bytes]:
+    """Return a short digest of each galaxy's row: a million of them take 200 MB."""
+    return {
+        str(row["id"]): blake2b(canonical_json(row).encode(), digest_size=8).digest()
+        for row in catalog.rows()
+    }

@@ -79,7 +79,7 @@ class RunTally:
     """
 
     def __init__(self, run: Run) -> None:
-        n_galaxy, n_band = len(run.catalog), len(run.config.bands)
+        n_galaxy, n_band = len(run.catalog_file), len(run.config.bands)
         self._tail = ManifestTail(run.store / MANIFEST)
         stages = list(STAGES)
         stages.insert(stages.index("fit"), BLOCKS)

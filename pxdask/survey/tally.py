@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pxdask.survey.stages import STAGES
+from pxdask.survey.stages import HARMLESS, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +33,6 @@ IN_FLIGHT_KEPT = 10_000
 
 ERROR_LENGTH = 500
 """Characters of an error that are shown."""
-
-HARMLESS = ("lines",)
-"""Stages whose failure keeps nothing else from being made."""
 
 _NUMBER = re.compile(r"(?<![A-Za-z_])[+-]?\d[\d.]*(?:e[+-]?\d+)?")
 _PATH = re.compile(r"(?:[a-z0-9]+://|/)[^\s:,;'\"]+")

@@ -1,4 +1,4 @@
-"""What a worker does: plan a galaxy, carry out one task; a failure is a record."""
+"""The work on a galaxy, planned where its files are; a failure is a record."""
 
 from __future__ import annotations
 
@@ -8,39 +8,25 @@ import resource
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from pxdask.core.errors import ConfigError, DamagedError, PxdaskError, StoreError
-from pxdask.core.provenance import canonical_json
-from pxdask.fitting import join_blocks
-from pxdask.ifs import join_slices, wave_margin
-from pxdask.images import footprint
-from pxdask.io.export import write_maps_fits
-from pxdask.io.ifs import read_ifs
-from pxdask.io.provenance import CARD
-from pxdask.io.raw import read_raw
-from pxdask.io.stores import checksum, is_published, opened, publish, publish_with, read
-from pxdask.plots import write_summary
+from pxdask.core.errors import ClusterError, DamagedError, PxdaskError, StoreError
+from pxdask.io.stores import is_published, opened
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
 from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
+from pxdask.survey.memory import SMALL, stage_memory
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Keys, Task, block_tasks, slice_tasks
-from pxdask.survey.stages import READS
-from pxdask.survey.threads import one_thread
+from pxdask.survey.plan import PRODUCT_FILES, Keys, Task, block_tasks, slice_tasks
+from pxdask.survey.stages import HARMLESS, READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
-
-    import xarray as xr
 
     from pxdask.core.config import SurveyConfig
     from pxdask.survey.products import Products
-    from pxdask.survey.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +55,7 @@ class GalaxyPlan:
     """The work on one galaxy: its inputs, keys, and the tasks whose outputs are missing.
 
     ``n_bin`` is the number of bins where the bins exist already, else -1; ``made`` the Unix time at
-    which the plan was begun [s].
+    which the plan was begun [s]; ``memory`` what tasks of each stage take at their peak [byte].
     """
 
     inputs: GalaxyInputs
@@ -78,11 +64,17 @@ class GalaxyPlan:
     existing: tuple[Task, ...]
     n_bin: int = -1
     made: float = field(default=0.0, compare=False)
+    memory: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def galaxy_id(self) -> str:
         """Identifier of the galaxy."""
         return str(self.inputs.galaxy["id"])
+
+    def needs(self, task: Task) -> float:
+        """Return the memory that a task takes at its peak [byte]; joining blocks takes little."""
+        joins = task.stage == "fit" and not task.part
+        return SMALL if joins else self.memory.get(task.stage, 0.0)
 
 
 def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | Record:
@@ -93,9 +85,14 @@ def plan_galaxy(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan | R
             return attempt(partial(make_plan, galaxy, run))
         except PxdaskError as error:
             logger.info("%s has no plan: %s", name, error)
-            permanent = not isinstance(error, StoreError)
-            failed = Record(name, "inputs", "", "", "failed", error=str(error), permanent=permanent)
+            failed = Record(name, "inputs", "", "", "failed")
+            failed = replace(failed, error=str(error), permanent=is_permanent(error))
             return measured(failed, start)
+
+
+def is_permanent(error: PxdaskError) -> bool:
+    """Return whether a task that ended in an error would again: not of a store, or a cluster."""
+    return not isinstance(error, StoreError | ClusterError)
 
 
 def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
@@ -106,8 +103,7 @@ def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     keys = pipeline.keys()
     galaxy_id = str(galaxy["id"])
     spectral = ("spectra",) if inputs.ifs is not None else ()
-    lines = ("lines",) if pipeline.has_lines else ()
-    stages = ("cube", *spectral, "bins", "fit", *lines, "maps", "products")
+    stages = ("cube", *spectral, "bins", "fit", *pipeline.sidelines, "maps", "products")
     tasks = [
         *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
         *ifs_chunks(galaxy_id, inputs, keys, run),
@@ -116,8 +112,9 @@ def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     existing = tuple(task for task in tasks if is_made(task, run))
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
-    n_bin = _n_bin(bins, run) if bins in existing and missing else -1
-    return GalaxyPlan(inputs, keys, missing, existing, n_bin, begun)
+    n_bin = n_bin_of(bins, run) if bins in existing and missing else -1
+    memory = stage_memory(pipeline, inputs, run.config, {task.stage for task in missing})
+    return GalaxyPlan(inputs, keys, missing, existing, n_bin, begun, memory)
 
 
 def ifs_chunks(galaxy_id: str, inputs: GalaxyInputs, keys: Keys, run: RunContext) -> list[Task]:
@@ -145,61 +142,6 @@ def task_paths(task: Task, root: Path) -> list[Path]:
     return [task.path(root)]
 
 
-def run_task(
-    task: Task, plan: GalaxyPlan, run: RunContext, after: Sequence[Record | None] = ()
-) -> Record:
-    """Carry out one task.
-
-    Parameters
-    ----------
-    task : Task
-        What to do.
-    plan : GalaxyPlan
-        The galaxy's inputs and keys.
-    run : RunContext
-        The run.
-    after : sequence of Record
-        Records of the tasks whose outputs this one reads.
-
-    Returns
-    -------
-    record : Record
-        Never an exception for what is wrong with the galaxy: that is the record's error.
-    """
-    config = run.config.key()
-    record = Record(task.galaxy_id, task.stage, task.part, task.key, "done", config=config)
-    # an executor has no record of a task that ended in a defect
-    if not all(earlier is not None and earlier.ok for earlier in after):
-        return replace(record, outcome="blocked")
-    with galaxy_log(run.root, task.galaxy_id, task.stage, task.part):
-        return _tried(task, plan, run, record)
-
-
-def _tried(task: Task, plan: GalaxyPlan, run: RunContext, record: Record) -> Record:
-    """Carry out a task whose inputs are there, and say so; see `run_task`."""
-    start = Start.now()
-    logger.info("%s %s %s begins", task.galaxy_id, task.stage, task.part)
-    try:
-        if is_made(task, run):
-            record = replace(record, outcome="existed")
-        else:
-            with one_thread():
-                written = attempt(partial(carry_out, task, plan, run))
-            record = replace(record, checksum=written)
-        if task.stage == "bins":
-            record = replace(record, n_bin=_n_bin(task, run))
-    except PxdaskError as error:
-        permanent = not isinstance(error, StoreError)
-        record = replace(record, outcome="failed", error=str(error), permanent=permanent)
-    record = measured(record, start)
-    why = f": {record.error}" if record.error else ""
-    logger.info(
-        "%s %s %s %s after %.2f s, key %s%s",
-        *(task.galaxy_id, task.stage, task.part, record.outcome, record.seconds, task.key, why),
-    )
-    return record
-
-
 def attempt(work: Callable[[], T]) -> T:
     """Do work again if a file could not be read or written, a few times."""
     for pause in [PAUSE_S * 2**n for n in range(ATTEMPTS - 1)]:
@@ -213,80 +155,34 @@ def attempt(work: Callable[[], T]) -> T:
     return work()
 
 
-def carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
-    """Read the inputs of a task, run its stage, publish the output; return its checksum."""
-    pipeline = Pipeline(plan.inputs, run.config, run.products)
-    if task.stage == "products":
-        return _write_products(task, plan, run)
-    if task.stage == "image":
-        stage: Stage = pipeline.image_stage(task.part)
-        output = stage.run(plan.inputs.galaxy, raw=_raw(task.part, plan, pipeline))
-    elif task.stage == "ifs":
-        stage, slices = _slices(task.part, plan, run, pipeline)
-        output = stage.run(plan.inputs.galaxy, slices=slices)
-    elif task.stage == "fit" and not task.part:
-        return _join_fit(task, plan, run)
-    else:
-        first = int(task.part) if task.part else 0
-        stage = pipeline.stage(task.stage, first=first)
-        output = stage.run(plan.inputs.galaxy, **_inputs(task.stage, plan, run))
-    stage.output.validate(output)
-    return publish(_with_provenance(output, task, plan, pipeline), task.path(run.root))
+def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
+    """Return the fit tasks of all blocks of a galaxy's bins."""
+    size = run.config.fit.block_size
+    return block_tasks(plan.galaxy_id, plan.keys.fit, n_bin=n_bin, block_size=size)
 
 
-def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
-    """Return the pixels of one band that the galaxy's grid and the kernels need."""
-    header = plan.inputs.headers[band]
-    margin = pipeline.margin_pix(band)
-    return read_raw(
-        pipeline.band(band),
-        header,
-        footprint=footprint(header, plan.inputs.grid, margin_pix=margin),
-    )
+def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
+    """Return the tasks to run: missing ones that something missing, or the user, reads.
+
+    Working back from the end, an output is wanted if it is an end product or is read by a
+    missing one: images are not made again for a cube that exists.
+    """
+    wanted = {"products", *HARMLESS}
+    needed = []
+    for task in reversed(tasks):
+        if task.stage in wanted and task not in existing:
+            needed.append(task)
+            wanted.update(READS[task.stage])
+    return tuple(reversed(needed))
 
 
-def _slices(
-    part: str, plan: GalaxyPlan, run: RunContext, pipeline: Pipeline
-) -> tuple[Stage, xr.Dataset]:
-    """Return the stage of a chunk of wavelengths, and the slices that it reads."""
-    ifs, config = plan.inputs.ifs, run.config.ifs
-    if ifs is None or config is None:
-        raise ConfigError(f"{plan.galaxy_id}: the survey has no integral-field cubes")
-    start, stop = (int(word) for word in part.split("-"))
-    header = ifs.header
-    first, last = wave_margin(
-        header.wave, header.lsf_fwhm, smooth_to=config.smooth_to, start=start, stop=stop
-    )
-    stage = pipeline.ifs_stage((start - first, stop - first))
-    return stage, read_ifs(header, first, last)
-
-
-def _joined_slices(plan: GalaxyPlan, run: RunContext) -> xr.Dataset:
-    """Return all wavelengths of a galaxy's spectra on its grid."""
-    chunks = ifs_chunks(plan.galaxy_id, plan.inputs, plan.keys, run)
-    return join_slices([_read_output(task, run) for task in chunks])
-
-
-def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Dataset]:
-    """Return the datasets that a stage reads."""
-    if stage == "cube":
-        images = (Task(plan.galaxy_id, "image", band, key) for band, key in plan.keys.image.items())
-        return {task.part: _read_output(task, run) for task in images}
-    if stage == "spectra":
-        return {"cube": _read_output(_task("cube", plan), run), "ifs": _joined_slices(plan, run)}
-    names = [name for name in READS[stage] if getattr(plan.keys, name)]
-    return {name: _read_output(_task(name, plan), run) for name in names}
-
-
-def _read_output(task: Task, run: RunContext) -> xr.Dataset:
-    """Return an output that another task reads; if it is damaged, see `_removed_if_damaged`."""
-    path = task.path(run.root)
-    with _removed_if_damaged(path):
-        return read(path)
+def whole_task(stage: str, plan: GalaxyPlan) -> Task:
+    """Return the task that makes a stage's whole output."""
+    return Task(plan.galaxy_id, stage, "", getattr(plan.keys, stage))
 
 
 @contextmanager
-def _removed_if_damaged(path: Path) -> Iterator[None]:
+def removed_if_damaged(path: Path) -> Iterator[None]:
     """Remove a damaged output, so that the run makes it again when it goes on.
 
     Raises
@@ -301,116 +197,10 @@ def _removed_if_damaged(path: Path) -> Iterator[None]:
         raise DamagedError(f"{error}; it is removed, to be made when the run goes on") from error
 
 
-def _join_fit(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
-    """Publish the fit of all bins from its blocks, which `tidy` removes; return its checksum."""
-    n_bin = _n_bin(_task("bins", plan), run)
-    blocks = fit_blocks(plan, run, n_bin=n_bin)
-    fit = join_blocks([_read_output(block, run) for block in blocks])
-    pipeline = Pipeline(plan.inputs, run.config, run.products)
-    return publish(_with_provenance(fit, task, plan, pipeline), task.path(run.root))
-
-
-def tidy(plan: GalaxyPlan, run: RunContext) -> None:
-    """Remove blocks of what is published whole, and what killed writers left.
-
-    Those are blocks of bins of a fit, and chunks of wavelengths of spectra.
-
-    Another driver that writes at this very moment would lose its unfinished file, and write
-    it again.
-    """
-    fit = _task("fit", plan).path(run.root)
-    there = list(fit.parent.glob("*"))  # once, since an object store may take long to tell
-    leftovers = [path for path in there if fnmatch(path.name, ".*.part")]
-    for part, whole in (("fit", "fit"), ("ifs", "spectra")):
-        name = f"{part}-*-{getattr(plan.keys, part)}{SUFFIX}"
-        parts = [path for path in there if fnmatch(path.name, name)]
-        if parts and is_published(_task(whole, plan).path(run.root)):
-            leftovers += parts
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-
-
-def fit_blocks(plan: GalaxyPlan, run: RunContext, *, n_bin: int) -> list[Task]:
-    """Return the fit tasks of all blocks of a galaxy's bins."""
-    size = run.config.fit.block_size
-    return block_tasks(plan.galaxy_id, plan.keys.fit, n_bin=n_bin, block_size=size)
-
-
-def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
-    """Write the files a user opens, the maps as FITS and a picture; return their checksums."""
-    datasets = _inputs("products", plan, run)
-    pipeline = Pipeline(plan.inputs, run.config, run.products)
-    made_of = canonical_json(provenance(task, plan, pipeline))
-    header = {
-        "RUNNAME": run.config.name,
-        "PXDKEY": task.key,
-        CARD: made_of,
-        **{key: plan.inputs.galaxy[key] for key in ("id", "ra", "dec", "redshift")},
-    }
-    title = f"{plan.galaxy_id}   z = {float(str(plan.inputs.galaxy['redshift'])):.4f}"
-    fits_path, png_path = task_paths(task, run.root)
-
-    def write_fits(path: Path) -> None:
-        write_maps_fits(path, header=header, **datasets)
-
-    def write_png(path: Path) -> None:
-        write_summary(path, title=title, about=made_of, **datasets)
-
-    found = []
-    for path, write in ((fits_path, write_fits), (png_path, write_png)):
-        # one of the two may be there: a task can be killed between them
-        keep = task.stage not in run.redo and is_published(path)
-        found.append(checksum(path) if keep else publish_with(write, path))
-    return " ".join(found)
-
-
-def _task(stage: str, plan: GalaxyPlan) -> Task:
-    """Return the task that makes a stage's whole output."""
-    return Task(plan.galaxy_id, stage, "", getattr(plan.keys, stage))
-
-
-def _with_provenance(
-    ds: xr.Dataset, task: Task, plan: GalaxyPlan, pipeline: Pipeline
-) -> xr.Dataset:
-    """Return a dataset that tells what made it; nothing of when or where."""
-    return ds.assign_attrs(provenance(task, plan, pipeline))
-
-
-def provenance(task: Task, plan: GalaxyPlan, pipeline: Pipeline) -> dict[str, Any]:
-    """Return what an output tells of its making, as JSON values; see `Recipe`.
-
-    Besides what the stage itself reads, ``checksums`` names all files of the galaxy that
-    its inputs come from.
-    """
-    band = task.part if task.stage == "image" else ""
-    recipe = pipeline.recipe(task.stage, band, keys=plan.keys)
-    return {
-        "galaxy": task.galaxy_id,
-        "stage": task.stage,
-        **recipe.attrs(),
-        "checksums": pipeline.checksums(task.stage, band),
-    }
-
-
-def _needed(tasks: Sequence[Task], existing: set[Task]) -> tuple[Task, ...]:
-    """Return the tasks to run: missing ones that something missing, or the user, reads.
-
-    Working back from the end, an output is wanted if it is an end product or is read by a
-    missing one: images are not made again for a cube that exists.
-    """
-    wanted = {"products", "lines"}
-    needed = []
-    for task in reversed(tasks):
-        if task.stage in wanted and task not in existing:
-            needed.append(task)
-            wanted.update(READS[task.stage])
-    return tuple(reversed(needed))
-
-
-def _n_bin(task: Task, run: RunContext) -> int:
+def n_bin_of(task: Task, run: RunContext) -> int:
     """Return the number of bins in a published bins dataset."""
     path = task.path(run.root)
-    with _removed_if_damaged(path), opened(path) as bins:
+    with removed_if_damaged(path), opened(path) as bins:
         return int(bins.sizes["bin"])
 
 

@@ -94,6 +94,32 @@ class Slurm:
             self.call("scancel", *jobs, check=False)
         _wait(lambda: not set(jobs) & set(self.jobs()), patience_s, "jobs do not end")
 
+    def facts(self, job):
+        """Return what the queue knows of a job, by its own words for each fact."""
+        words = self.call("scontrol", "show", "job", job).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def state(self, job):
+        """Return the state of a job, such as RUNNING or TIMEOUT."""
+        return self.facts(job)["JobState"]
+
+    def age_s(self, job):
+        """Return for how long a job has run [s]; less than a day."""
+        hours, minutes, seconds = map(int, self.facts(job)["RunTime"].split(":"))
+        return 3600.0 * hours + 60.0 * minutes + seconds
+
+    def drain(self, *nodes):
+        """Let nodes take no new jobs."""
+        self._set(nodes, "State=DRAIN", "Reason=test")
+
+    def resume(self, *nodes):
+        """Let nodes take jobs again."""
+        self._set(nodes, "State=RESUME")
+
+    def _set(self, nodes, *words):
+        for node in nodes:
+            self.call("scontrol", "update", f"NodeName={node}", *words)
+
     def logs(self):
         """Return the ends of all the daemons' logs."""
         files = sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")])

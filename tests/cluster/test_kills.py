@@ -1,110 +1,117 @@
 """A survey through everything that clusters do to jobs: complete, and the same bytes each time."""
 
 import os
-import re
 import signal
-import threading
-import time
+import subprocess
 
 import pytest
-from distributed import Client
+import yaml
 
 import pxdask
 from pxdask.cluster.supervisor import Supervision
 from pxdask.core.errors import ClusterError
 from pxdask.survey.executors import DaskExecutor
-from tests.cluster.slurm import local_slurm
-from tests.survey.hazards import count, lone_scheduler, work
-from tests.survey.mini import make_survey, outputs
+from tests.cluster.conftest import N_GALAXY
+from tests.cluster.disturbance import (
+    N_DONE,
+    check,
+    command,
+    held_cluster,
+    made,
+    n_finished,
+    once_busy,
+)
+from tests.survey.hazards import work
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-N_GALAXY = 5
-
-
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory):
-    """Return catalogue, settings, and the outputs of an undisturbed run in one process."""
-    root = tmp_path_factory.mktemp("survey")
-    binning = {"snr": 60.0, "min_diameter": 5.0}
-    catalog, config = make_survey(root, N_GALAXY, binning=binning)
-    store = root / "serial"
-    pxdask.submit(catalog, config, store, root=root, serial=True, progress=False)
-    return catalog, config, root, outputs(store)
-
-
-@pytest.fixture(scope="module")
-def slurm():
-    with (
-        local_slurm(nodes=2, cores=2, memory_mb=8192) as queue,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("SLURM_CONF", str(queue.conf))
-        yield queue
+JOBS = 4
 
 
 @pytest.fixture
-def options(slurm):
-    shared = str(slurm.folder / "shared")
-    return {"memory": "1GB", "interface": "lo", "shared": shared, "dashboard_port": 0}
+def store(tmp_path):
+    return tmp_path / "run"
 
 
-def once_busy(store, disturb):
-    """Do something to the run when its first cube is there: in the middle of the work."""
-
-    def wait():
-        while not any(store.rglob("cube-*.zarr.zip")):
-            time.sleep(0.01)
-        disturb()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
-
-
-def made(store):
-    """Return for each task how often the manifest says that it was made."""
-    text = "".join(path.read_text() for path in sorted((store / "manifest").iterdir()))
-    tasks = re.findall(r'"id": "(\w+)", "stage": "(\w+)", "part": "(\w*)".*"outcome": "done"', text)
-    return {task: tasks.count(task) for task in tasks}
-
-
-def begun_in_vain(store):
-    """Return how often a task was begun and not ended, by the logs of the galaxies."""
-    text = "".join(path.read_text() for path in sorted((store / "logs").rglob("*.jsonl")))
-    return len(re.findall(r" begins\"", text)) - len(re.findall(r" after [0-9.]+ s, key", text))
-
-
-def check(store, wanted, *, lost):
-    """Check that a run is complete, made nothing twice, and lost little: tasks in mid-work."""
-    assert outputs(store) == wanted
-    assert set(made(store).values()) == {1}
-    assert 0 <= begun_in_vain(store) <= lost
-
-
-def test_scancel_of_a_job(slurm, options, survey, tmp_path):
-    catalog, config, root, wanted = survey
-    store = tmp_path / "run"
-    with pxdask.connect("slurm", jobs=2, **options) as client:
-        client.wait_for_workers(2, timeout=60)
+def test_scancel_of_a_job(slurm, options, survey, store):
+    with pxdask.connect("slurm", jobs=JOBS, **options) as client:
+        client.wait_for_workers(JOBS, timeout=60)
         victim = min(slurm.jobs())
         thread = once_busy(store, lambda: slurm.cancel(victim))
-        pxdask.submit(catalog, config, store, client, root=root, progress=False)
+        pxdask.submit(
+            survey.catalog, survey.config, store, client, root=survey.root, progress=False
+        )
         thread.join(timeout=30)
         assert victim not in slurm.jobs()
-    check(store, wanted, lost=1)
+    check(store, survey, lost=1)
 
 
-def test_kill_9_of_a_process_in_a_job(options, survey, tmp_path):
-    catalog, config, root, wanted = survey
-    store = tmp_path / "run"
-    with pxdask.connect("slurm", jobs=2, **options) as client:
-        client.wait_for_workers(2, timeout=60)
+def test_kill_9_of_a_worker(options, survey, store):
+    with pxdask.connect("slurm", jobs=JOBS, **options) as client:
+        client.wait_for_workers(JOBS, timeout=60)
         victim = next(iter(client.run(os.getpid).values()))
         thread = once_busy(store, lambda: os.kill(victim, signal.SIGKILL))
-        pxdask.submit(catalog, config, store, client, root=root, progress=False)
+        pxdask.submit(
+            survey.catalog, survey.config, store, client, root=survey.root, progress=False
+        )
         thread.join(timeout=30)
-    check(store, wanted, lost=1)
+    check(store, survey, lost=1)
+
+
+def test_kill_9_of_the_scheduler(options, survey, store, no_jobs, caplog):
+    """The driver ends at once and says how to go on; going on gives the same bytes."""
+    caplog.set_level("CRITICAL", "distributed")
+    with (
+        held_cluster({"jobs": JOBS, **options}) as (how, scheduler),
+        pxdask.connect("address", **how) as client,
+    ):
+        client.wait_for_workers(JOBS, timeout=60)
+        once_busy(store, scheduler.kill)
+        with pytest.raises(ClusterError, match=r"scheduler .* is gone: .* `pxdask resume "):
+            pxdask.submit(
+                survey.catalog, survey.config, store, client, root=survey.root, progress=False
+            )
+        assert scheduler.wait() == -signal.SIGKILL
+    assert N_DONE <= n_finished(store) < N_GALAXY
+    assert not any('"failed"' in path.read_text() for path in (store / "manifest").glob("*"))
+    assert no_jobs(), "workers outlive their scheduler"
+    with pxdask.connect("slurm", jobs=JOBS, **options) as client:
+        pxdask.resume(store, client, progress=False)
+    check(store, survey, lost=JOBS)
+
+
+def test_kill_9_of_the_client(options, survey, store, tmp_path):
+    """Its scheduler and workers live on, and serve the next one."""
+    with held_cluster({"jobs": JOBS, **options}) as (how, _):
+        cluster = tmp_path / "cluster.yaml"
+        cluster.write_text(yaml.safe_dump({"kind": "address", **how}))
+        killed(store, command("run", *survey.words(store), "--cluster", cluster))
+        with pxdask.connect("address", **how) as client:
+            assert len(client.scheduler_info(n_workers=-1)["workers"]) == JOBS
+            pxdask.resume(store, client, progress=False)
+    check(store, survey, lost=JOBS)
+
+
+def test_kill_9_of_client_and_scheduler_in_one(options, survey, store, no_jobs, tmp_path):
+    """The usual program is both: its jobs end by themselves, and it is started again."""
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text(yaml.safe_dump({"kind": "slurm", "jobs": JOBS, **options}))
+    killed(store, command("run", *survey.words(store), "--cluster", cluster))
+    assert no_jobs(), "jobs outlive their program"
+    words = command("resume", store, "--cluster", cluster)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"{N_GALAXY} of {N_GALAXY} galaxies have maps" in done.stdout
+    check(store, survey, lost=JOBS)
+
+
+def killed(store, words):
+    """Start a run, and kill its process when it is busy."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    once_busy(store, process.kill)
+    assert process.wait(timeout=300) == -signal.SIGKILL
+    assert N_DONE <= n_finished(store) < N_GALAXY
+    assert sum(made(store).values()) > 0
 
 
 def test_jobs_are_topped_up(slurm, options, tmp_path):
@@ -121,38 +128,3 @@ def test_jobs_are_topped_up(slurm, options, tmp_path):
         assert len(set(slurm.jobs()) - before) == 1
         assert len(client.scheduler_info(n_workers=-1)["workers"]) == 4
     assert sorted(handle.result for handle in handles) == [2 * i for i in range(80)]
-
-
-def test_the_walltime_of_jobs(slurm, options, tmp_path):
-    """Workers end their tasks before their job does, and another job takes over."""
-    short = {**options, "walltime": 60}
-    n_call = 60
-    with pxdask.connect("slurm", jobs=1, **short) as client:
-        client.wait_for_workers(1, timeout=60)
-        (first,) = slurm.jobs()
-        executor = DaskExecutor(client, Supervision(period_s=0.5, lost_s=2.0))
-        for i in range(n_call):
-            executor.submit(work, i, str(tmp_path), 1.0, name=("work", str(i)))
-        handles = list(executor.completed())
-        assert slurm.jobs() != [first]
-    assert sorted(handle.result for handle in handles) == [2 * i for i in range(n_call)]
-    assert sum(count(tmp_path, f"work{i}") for i in range(n_call)) <= n_call + 1
-
-
-def test_kill_9_of_the_scheduler(survey, tmp_path, caplog):
-    """The driver ends at once and says how to go on; going on gives the same bytes."""
-    catalog, config, root, wanted = survey
-    store = tmp_path / "run"
-    caplog.set_level("CRITICAL", "distributed")
-    with (
-        lone_scheduler(tmp_path, n_workers=2) as (address, group),
-        Client(address, timeout=3) as client,
-    ):
-        once_busy(store, lambda: os.killpg(group, signal.SIGKILL))
-        with pytest.raises(ClusterError, match=r"scheduler .* is gone: .* `pxdask resume "):
-            pxdask.submit(catalog, config, store, client, root=root, progress=False)
-    assert outputs(store) != wanted
-    assert not any('"failed"' in path.read_text() for path in (store / "manifest").glob("*"))
-    with pxdask.connect("local", workers=2) as client:
-        pxdask.resume(store, client, progress=False)
-    check(store, wanted, lost=2)

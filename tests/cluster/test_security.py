@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 
+import dask
 import psutil
 import pytest
 from distributed import Client, Scheduler, Security, Worker
+from distributed.utils import format_dashboard_link
 
 import pxdask
 from pxdask.cluster.security import (
+    dashboard_settings,
     free_port,
     loopback_interface,
     settings_of_dask,
@@ -144,3 +147,16 @@ def test_a_local_cluster_listens_on_loopback_only():
     with pxdask.connect("local", workers=2):
         opened = listening() - before
     assert {address.ip for address in opened} == {"127.0.0.1"}
+
+
+class TestDashboards:
+    """They listen on loopback, wherever the scheduler is."""
+
+    def test_links_lead_to_loopback(self):
+        with dask.config.set(dashboard_settings()):
+            assert format_dashboard_link("10.0.0.5", 8787) == "http://127.0.0.1:8787/status"
+
+    def test_a_users_own_link_is_kept(self):
+        proxy = "/user/me/proxy/{port}/status"
+        with dask.config.set({"distributed.dashboard.link": proxy}):
+            assert dashboard_settings() == {}

@@ -3,7 +3,6 @@
 import os
 import socket
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,74 +15,32 @@ import pxdask
 from pxdask.cli.app import app
 from pxdask.cluster import queues
 from pxdask.core.errors import ConfigError
-from tests.cluster.slurm import local_slurm
+from tests.cluster.conftest import N_GALAXY
 from tests.components import find_program, need
 from tests.paths import REPOSITORY
-from tests.survey.mini import make_survey, outputs
+from tests.survey.mini import outputs
 
 pytestmark = pytest.mark.cluster
-
-N_GALAXY = 20
-
-
-@pytest.fixture(scope="module")
-def slurm():
-    with (
-        local_slurm(nodes=2, cores=2, memory_mb=8192) as queue,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("SLURM_CONF", str(queue.conf))
-        yield queue
-
-
-@pytest.fixture
-def options(slurm):
-    return {
-        "memory": "1GB",
-        "interface": "lo",
-        "shared": str(slurm.folder / "shared"),
-        "dashboard_port": 0,
-        "death_timeout": 20,
-    }
-
-
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory):
-    """Return catalogue, settings, and the outputs of an undisturbed run in one process."""
-    root = tmp_path_factory.mktemp("survey")
-    binning = {"snr": 60.0, "min_diameter": 5.0}
-    catalog, config = make_survey(root, N_GALAXY, binning=binning)
-    store = root / "serial"
-    run = pxdask.submit(catalog, config, store, root=root, serial=True, progress=False)
-    assert len(run.finished()) == N_GALAXY
-    return catalog, config, root, outputs(store)
-
-
-def no_jobs(slurm, patience_s=15.0):
-    end = time.monotonic() + patience_s
-    while slurm.jobs() and time.monotonic() < end:
-        time.sleep(0.1)
-    return not slurm.jobs()
 
 
 @pytest.mark.slow
 class TestSurvey:
-    def test_jobs_give_the_same_bytes_as_one_process(self, slurm, options, survey, tmp_path):
-        catalog, config, root, wanted = survey
+    def test_jobs_give_the_same_bytes_as_one_process(self, options, survey, no_jobs, tmp_path):
         with pxdask.connect("slurm", jobs=2, **options) as client:
             client.wait_for_workers(2, timeout=60)
             run = pxdask.submit(
-                catalog, config, tmp_path / "run", client, root=root, progress=False
+                *(survey.catalog, survey.config, tmp_path / "run", client),
+                root=survey.root,
+                progress=False,
             )
             assert client.cluster.submissions.refused == []
         assert len(run.finished()) == N_GALAXY
-        assert outputs(tmp_path / "run") == wanted
-        assert no_jobs(slurm)
+        assert outputs(tmp_path / "run") == survey.wanted
+        assert no_jobs()
 
-    def test_one_allocation_gives_them_too(self, slurm, survey, tmp_path):
+    def test_one_allocation_gives_them_too(self, slurm, survey, no_jobs, tmp_path):
         """``sbatch deploy/slurm/survey.sbatch``: four ranks of MPI in a batch job."""
         need("dask_mpi")
-        catalog, config, root, wanted = survey
         variables = {
             "PXDASK_PYTHON": sys.executable,
             "PXDASK_LAUNCH": f"{find_program('mpirun')} -n 4",
@@ -99,16 +56,20 @@ class TestSurvey:
             f"--output={said}",
             f"--chdir={tmp_path}",
             REPOSITORY / "deploy" / "slurm" / "survey.sbatch",
-            catalog,
-            config,
+            survey.catalog,
+            survey.config,
             tmp_path / "run",
-            f"--data-root={root}",
+            f"--data-root={survey.root}",
             *(f"--galaxy={name}" for name in chosen),
         )
-        assert no_jobs(slurm, patience_s=150)
+        assert no_jobs(patience_s=300)
         assert f"{len(chosen)} of {N_GALAXY} galaxies have maps" in said.read_text()
         others = {f"g{i:02d}" for i in range(N_GALAXY)} - set(chosen)
-        expected = {path: wanted[path] for path in wanted if not others & set(Path(path).parts)}
+        expected = {
+            path: survey.wanted[path]
+            for path in survey.wanted
+            if not others & set(Path(path).parts)
+        }
         assert outputs(tmp_path / "run") == expected
 
 
@@ -122,7 +83,7 @@ class TestRefusals:
             pass
         assert slurm.jobs() == before
 
-    def test_what_the_trial_lets_through_is_told_too(self, slurm, options, monkeypatch):
+    def test_what_the_trial_lets_through_is_told_too(self, options, no_jobs, monkeypatch):
         untried = queues.Queue("SLURM", queues.QUEUES["slurm"].words)
         monkeypatch.setitem(queues.QUEUES, "slurm", untried)
         with (
@@ -130,7 +91,7 @@ class TestRefusals:
             pxdask.connect("slurm", queue="nowhere", **options),
         ):
             pass
-        assert no_jobs(slurm)
+        assert no_jobs()
 
     def test_more_than_a_node_has(self, options):
         with (
@@ -140,13 +101,13 @@ class TestRefusals:
             pass
 
 
-def test_a_cluster_is_checked(slurm, options, tmp_path):
+def test_a_cluster_is_checked(options, no_jobs, tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump({"kind": "slurm", "jobs": 50, **options}))
     done = CliRunner().invoke(app, ["cluster", "check", str(path), "--patience", "60"])
     assert done.exit_code == 0, done.output
     assert f"a worker on {socket.gethostname()} answered" in done.output
-    assert no_jobs(slurm)
+    assert no_jobs()
 
 
 def listening(processes):

@@ -52,6 +52,6 @@ def test_tags_are_unique_and_units_parse():
 
 def test_flags_follow_cf():
     attrs = flag_attrs()
-    assert attrs["flag_masks"] == [2**bit for bit in range(11)]
+    assert attrs["flag_masks"] == [2**bit for bit in range(len(Flag))]
     assert str(attrs["flag_meanings"]).split()[2] == "edge"
     assert Flag.EDGE | Flag.NO_DATA == 5

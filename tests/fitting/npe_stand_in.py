@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from pxdask.fitting.npe import NpeModels
-from pxdask.fitting.npe_trust import safe_trust
+from pxdask.fitting.npe_trust import Trust
 from pxdask.fitting.target import Sampled
 from pxdask.npe.network import Draws
 from pxdask.sps.sampling import unit_points
@@ -78,4 +78,4 @@ class StandInFitter:
 
     def prepare(self, library):
         sampled = Sampled(self.settings, library)
-        return NpeModels(sampled, StandIn(sampled, **(self.network or {})), safe_trust(sampled))
+        return NpeModels(sampled, StandIn(sampled, **(self.network or {})), Trust(sampled))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.special import chdtri
@@ -7,10 +9,14 @@ from pxdask.core.errors import DataError
 from pxdask.fitting.npe_draws import in_units
 from pxdask.fitting.outliers import (
     LEAST_MOCKS,
+    Law,
+    Oddness,
+    OutlierLimit,
+    learnt_law,
     nearest,
     outlier_limit,
     predictive_p,
-    safe_limit,
+    what_is_known,
 )
 from pxdask.fitting.target import Observed, Sampled
 from tests.fitting.small import fit_settings, small_library
@@ -36,41 +42,82 @@ def test_predictive_p_by_hand():
 
 
 def test_a_limit_without_mocks_is_that_of_noise():
-    found = safe_limit(0.05)(np.array([1, 10]), np.array([3.0, 300.0]))
-    # published quantiles of chi-square
-    np.testing.assert_allclose(found, [3.841, 18.307], atol=1e-3)
+    flux, error = np.ones((2, 10)), np.ones((2, 10))
+    error[0, 1:] = np.nan
+    # published quantiles of chi-square, of 1 and 10 bands
+    found = Oddness(np.array([3.841, 18.307]), np.array([np.nan, 1e9]))
+    ln_chance = OutlierLimit().ln_chance(found, units(flux, error), np.arange(2), redshift=None)
+    np.testing.assert_allclose(np.exp(ln_chance), 0.05, rtol=1e-3)
+
+
+def test_a_law_by_hand():
+    law = Law(
+        mean=(1.0, 2.0),
+        ln_variance=(2 * np.log(3.0), 0.0),
+        quantiles=tuple(np.linspace(0.0, 1.0, 46)),
+        tail=0.5,
+    )
+    known = np.array([[1.0, 5.0]] * 5)
+    # the mean is 11 and the deviation 3: half of the bulk, its end, one tail beyond, below all
+    values = np.array([11 + 3 * 0.5, 11 + 3 * 1.0, 11 + 3 * 1.5, 11 - 3.0, np.nan])
+    want = [np.log(0.55), np.log(0.1), np.log(0.1) - 1, 0.0, 0.0]
+    np.testing.assert_allclose(law.ln_chance(values, known), want, atol=1e-12)
+    rows = np.repeat(known[:1], 40, axis=0)
+    assert np.all(np.diff(law.ln_chance(np.linspace(0, 50, 40), rows)) <= 0)
+    assert law.ln_chance(np.array([np.inf]), known[:1])[0] == -700
+
+
+@pytest.mark.statistical
+def test_a_learnt_law_gives_the_chances_it_says():
+    rng = np.random.default_rng(4)
+    known = np.column_stack([np.ones(20000), rng.uniform(0, 3, 20000)])
+    values = known @ [1.0, 2.0] + np.exp(0.5 * known[:, 1]) * rng.gumbel(size=20000)
+    law = learnt_law(values[:10000], known[:10000])
+    for part in (0.5, 0.1, 0.03, 0.01):
+        beyond = np.exp(law.ln_chance(values[10000:], known[10000:])) < part
+        # binomial errors of both halves, 10,000 each: three and a half of them
+        allowed = 3.5 * np.sqrt(2 * part * (1 - part) / 10000)
+        assert np.mean(beyond) == pytest.approx(part, abs=allowed)
+        few = known[10000:, 1] < 1
+        assert np.mean(beyond[few]) == pytest.approx(part, abs=2 * allowed)
 
 
 @pytest.mark.statistical
 def test_limits_give_the_false_alarms_that_are_asked_for():
     rng = np.random.default_rng(1)
-    snr, n_band = 10 ** rng.uniform(0, 2, 20000), rng.integers(8, 20, 20000)
-    fitted = 1 + 3 * np.log10(snr) / 2
-    chi2 = chi2_law.rvs(n_band - fitted, random_state=rng)
-    limit = outlier_limit(chi2[:10000], n_band[:10000], snr[:10000], false_alarms=0.03)
-    beyond = chi2[10000:] > limit(n_band[10000:], snr[10000:])
-    # binomial error of 10,000: 0.0017; that of a learnt limit is as large
-    assert np.mean(beyond) == pytest.approx(0.03, abs=0.007)
-    for part in (snr[10000:] < 10, snr[10000:] >= 10):
-        assert np.mean(beyond[part]) == pytest.approx(0.03, abs=0.01)
-    np.testing.assert_allclose(limit.n_fitted[0], 1.25, atol=0.6)
-    np.testing.assert_allclose(limit.n_fitted[-1], 3.75, atol=0.6)
+    n = 16000
+    level, n_band = 10 ** rng.uniform(0, 1.5, (n, 1)), rng.integers(8, 20, (n, 1))
+    error = np.where(np.arange(19) < n_band, 1.0, np.nan)
+    data = units(level * rng.uniform(0.5, 2, (n, 19)), error)
+    redshift = rng.uniform(1, 6, n)
+    fitted = 1 + 3 * np.log10(level[:, 0]) / 1.5
+    chi2 = chi2_law.rvs(n_band[:, 0] - fitted, random_state=rng)
+    gap = 3 + 2 * np.log(level[:, 0]) + 0.8 * rng.standard_normal(n) + 0.02 * chi2
+    rows = np.arange(n)
+    known = what_is_known(data, rows, redshift=redshift)
+    half = n // 2
+    limit = outlier_limit(Oddness(chi2[:half], gap[:half]), known[:half])
+    limit = OutlierLimit.from_json(json.loads(json.dumps(limit.to_json())))
+    late = Oddness(chi2[half:], gap[half:])
+    ln_chance = limit.ln_chance(late, data, rows[half:], redshift=redshift[half:])
+    beyond = ln_chance < np.log(0.04)
+    # binomial error of 8,000: 0.0022; that of a learnt limit is as large
+    assert np.mean(beyond) == pytest.approx(0.04, abs=0.01)
+    for part in (level[half:, 0] < 6, level[half:, 0] >= 6, n_band[half:, 0] < 12):
+        assert np.mean(beyond[part]) == pytest.approx(0.04, abs=0.015)
+    # either figure tells: five of its deviations above what is usual
+    odd = Oddness(late.chi2, late.gap + 4)
+    told = limit.ln_chance(odd, data, rows[half:], redshift=redshift[half:]) < np.log(0.04)
+    assert np.mean(told) > 0.95
+    alone = limit.ln_chance(Oddness(chi2[-1:], gap[-1:]), data, rows[-1:], redshift=redshift[-1:])
+    np.testing.assert_array_equal(alone, ln_chance[-1:])
 
 
 def test_too_few_mocks():
-    with pytest.raises(DataError, match="wanted 300"):
-        outlier_limit(np.ones(9), np.full(9, 5), np.ones(9), false_alarms=0.02)
+    few = Oddness(np.append(np.ones(299), np.inf), np.ones(300))
+    with pytest.raises(DataError, match=r"299 good SEDs .* wanted 300"):
+        outlier_limit(few, np.ones((300, 1)))
     assert LEAST_MOCKS == 300
-
-
-def test_one_band_is_always_near():
-    limit = outlier_limit(
-        chi2_law.rvs(5, size=600, random_state=1),
-        np.full(600, 8),
-        np.geomspace(1, 100, 600),
-        false_alarms=0.02,
-    )
-    assert limit(np.array([1]), np.array([50.0]))[0] > 0
 
 
 def test_downhill_reaches_models_of_the_library():

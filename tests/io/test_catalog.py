@@ -5,7 +5,8 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from pxdask.core.errors import ConfigError
-from pxdask.io.catalog import fill_template, read_catalog, rows, write_catalog
+from pxdask.io.catalog import fill_template, read_catalog, rows
+from pxdask.io.catalog_file import write_catalog
 
 
 def table():

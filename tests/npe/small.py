@@ -34,7 +34,8 @@ def library(*, redshift=None, given=None, **changed):
 def fit_settings(**npe):
     """Return settings of a training that takes a second, once it is compiled."""
     small = {"hidden": 32, "n_layers": 2, "n_components": 4, "head": 16, "max_epochs": 4}
-    return FitConfig(method="npe", npe=NpeConfig(**{**small, "batch_size": 256, **npe}))
+    more = {"n_mocks": 4000, "batch_size": 256, "learning_rate": 2e-3}
+    return FitConfig(method="npe", npe=NpeConfig(**{**small, **more, **npe}))
 
 
 @cache

@@ -94,3 +94,8 @@ def test_one_target_and_no_seds(form):
     assert ln_density.shape == (0, 3)
     y, ln_density = own.draw(inputs(2), generators([0, 1]), n_draws=3)
     assert np.isfinite(ln_density).all()
+
+
+def test_inputs_of_another_version_are_refused(form):
+    with pytest.raises(ConfigError, match="5 inputs, the network wants 6"):
+        density(form).draw(inputs(2, n_input=5), generators(range(2)), n_draws=3)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,13 +114,23 @@ def test_one_redshift_is_no_input():
 
 @pytest.mark.parametrize("form", ["mixture", "autoregressive"])
 def test_stored_and_read_it_is_the_same(form, tmp_path):
-    own = network(members=(0, 1), form=form)
+    laws = {"weighed": {"chi2": {"mean": [0.5, 1.0], "tail": 0.1}}}
+    own = replace(network(members=(0, 1), form=form), outliers=laws)
     stored = NETWORK.validate(own.to_dataset())
     publish(stored, tmp_path / "network.zarr.zip")
     back = Network.from_dataset(read(tmp_path / "network.zarr.zip"))
     np.testing.assert_array_equal(drawn(back).log_mass, drawn(own).log_mass)
     np.testing.assert_array_equal(drawn(back).ln_density, drawn(own).ln_density)
-    for name in ("bands", "filters", "names", "redshift", "models", "settings", "noise_json"):
+    for name in (
+        "bands",
+        "filters",
+        "names",
+        "redshift",
+        "models",
+        "settings",
+        "noise_json",
+        "outliers",
+    ):
         assert getattr(back, name) == getattr(own, name)
     np.testing.assert_array_equal(back.held_loss, own.held_loss)
     np.testing.assert_array_equal(back.figures["coverage_68"], own.figures["coverage_68"])
@@ -149,13 +161,21 @@ def moved():
         ({"sfh": "delayed_tau"}, "models.sfh: the network knows 'tau', the fit has 'delayed_tau'"),
         ({"priors": {"dust2": {"low": 0.0, "high": 1.0}}}, "prior of dust2: .*2.0.* has .*1.0"),
         ({"priors": {"log_tau": 0.4}}, "prior of log_tau"),
-        ({"redshift": 0.3}, "redshift: the network knows 0.1 to 0.2; it is 0.3"),
         ({"redshift": None}, "redshift: the network must be told it"),
     ],
 )
 def test_what_differs_is_named(changed, match):
     with pytest.raises(ConfigError, match=match):
         network().check(library(**{"redshift": 0.15, **changed}), fit_settings())
+
+
+def test_the_redshifts_that_a_network_knows():
+    own = network()
+    found = [own.knows(z) for z in (0.09, 0.1, 0.15, 0.2, 0.3)]
+    assert found == [False, True, True, True, False]
+    # another redshift is no fault of the settings
+    own.check(library(redshift=0.3), fit_settings())
+    assert network(redshift=None).knows(None)
 
 
 def test_another_likelihood_or_population_is_refused():

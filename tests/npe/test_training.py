@@ -10,8 +10,9 @@ from pxdask.core.fits import NpeConfig
 from pxdask.npe.density import Shape, make_density
 from pxdask.npe.network import Network
 from pxdask.npe.noise import broad_noise
+from pxdask.npe.passes import Passes
 from pxdask.npe.training import FEWEST_MOCKS, train
-from tests.npe.small import BANDS, fit_settings, library, mocks
+from tests.npe.small import BANDS, fit_settings, library
 
 pytest.importorskip("jax")
 
@@ -31,19 +32,23 @@ def optimisation():
     return pytest.importorskip("pxdask.npe.optimisation")
 
 
-def optimised(optimisation, data, truth, *, form="mixture", **settings):
+def optimised(optimisation, data, truth, *, form="mixture", max_epochs=1, **settings):
     shape, seen = Shape(3, 2, 32, 2, 4, 16), []
     config = NpeConfig(**{"batch_size": 256, "learning_rate": 3e-3, **settings})
-    found = optimisation.optimise(
-        data,
-        truth.astype(np.float32),
-        n_held=len(data) // 10,
-        form=form,
-        shape=shape,
-        settings=config,
-        rng=np.random.default_rng(5),
-        report=lambda *told: seen.append(told),
-    )
+    pair = data, truth.astype(np.float32)
+    n = len(data) - len(data) // 10
+    learnt, held = (tuple(each[rows] for each in pair) for rows in (slice(n), slice(n, None)))
+    with Passes(lambda _: learnt, n_slices=1, n_passes=max_epochs) as passes:
+        found = optimisation.optimise(
+            passes,
+            held,
+            n_rows=n,
+            form=form,
+            shape=shape,
+            settings=config,
+            rng=np.random.default_rng(5),
+            report=lambda *told: seen.append(told),
+        )
     return make_density(form, shape, found.weights), found, seen
 
 
@@ -78,23 +83,44 @@ def test_a_training_without_gains_ends(optimisation):
 
 
 @pytest.mark.slow
+def test_mocks_that_are_seen_once_are_never_fruitless(optimisation):
+    data, truth = linear(600, 3)
+    pair = data, truth.astype(np.float32)
+    with Passes(lambda _: pair, n_slices=9, n_passes=9) as passes:
+        found = optimisation.optimise(
+            passes,
+            pair,
+            n_rows=600,
+            form="mixture",
+            shape=Shape(3, 2, 32, 2, 4, 16),
+            settings=NpeConfig(learning_rate=1e-12, patience=1, batch_size=256),
+            rng=np.random.default_rng(5),
+            report=lambda *_: None,
+        )
+    assert len(found.loss) == 9
+
+
+@pytest.mark.slow
 def test_a_network_of_a_small_library():
-    told, settings = [], fit_settings(max_epochs=25, learning_rate=3e-3, n_members=2)
-    made = mocks(n=20_000)
-    own = train(
-        made, library(), noise=broad_noise(BANDS), settings=settings, seed=1, progress=told.append
+    told = []
+    settings = fit_settings(
+        n_mocks=60_000, pass_size=15_000, max_epochs=2, learning_rate=3e-3, n_members=2
     )
-    assert [(p.member, p.epoch) for p in told] == [(m, e) for m in (0, 1) for e in range(1, 26)]
-    assert own.held_loss.shape == (2, 25)
+    own = train(
+        library(), noise=broad_noise(BANDS), settings=settings, seed=1, progress=told.append
+    )
+    assert [(p.member, p.done) for p in told] == [(m, e) for m in (0, 1) for e in range(1, 9)]
+    assert {p.n_passes for p in told} == {8}
+    assert own.held_loss.shape == (2, 8)
     assert (own.held_loss[:, -1] < own.held_loss[:, 0] - 0.3).all()
     assert own.redshift == (0.1, 0.2)
     assert own.names == ("log_age", "logzsol", "dust2")
-    # 1,700 mocks tell a coverage of 0.68 to 0.011
+    # 2,000 mocks tell a coverage of 0.68 to 0.010
     assert np.abs(own.figures["coverage_68"] - 0.68).max() < 0.05
     assert own.figures["rank_distance"].max() < 0.06
     own.check(library(redshift=0.12), settings)
     again = Network.from_dataset(own.to_dataset())
-    assert again.origin["n_mocks"] == len(made)
+    assert again.origin["n_mocks"] == 60_000
 
 
 class KilledError(Exception):
@@ -102,39 +128,39 @@ class KilledError(Exception):
 
 
 def killed(told, *, after):
-    if (told.member, told.epoch) == after:
+    if (told.member, told.done) == after:
         raise KilledError
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on(tmp_path):
-    run = partial(
-        train, mocks(), library(), noise=broad_noise(BANDS), settings=fit_settings(n_members=2)
-    )
+    # two slices, twice: the state is that of a pass, whose mocks are made again
+    settings = fit_settings(n_mocks=4000, pass_size=2000, max_epochs=2, n_members=2)
+    run = partial(train, library(), noise=broad_noise(BANDS), settings=settings)
     whole, path = run(seed=1), tmp_path / "state"
     for after in ((0, 2), (1, 1)):
         with pytest.raises(KilledError):
             run(seed=1, checkpoint=path, progress=partial(killed, after=after))
-    epochs = []
-    found = run(seed=1, checkpoint=path, progress=lambda told: epochs.append(told.epoch))
-    assert epochs == [2, 3, 4]
+    done = []
+    found = run(seed=1, checkpoint=path, progress=lambda told: done.append(told.done))
+    assert done == [2, 3, 4]
     np.testing.assert_array_equal(found.to_dataset()["weights"], whole.to_dataset()["weights"])
     np.testing.assert_array_equal(found.held_loss, whole.held_loss)
-    other = run(seed=2, checkpoint=path, progress=lambda told: epochs.append(told.epoch))
-    assert epochs[3:7] == [1, 2, 3, 4]
+    other = run(seed=2, checkpoint=path, progress=lambda told: done.append(told.done))
+    assert done[3:7] == [1, 2, 3, 4]
     assert (other.held_loss != whole.held_loss).all()
 
 
 def test_without_jax_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pxdask.npe.optimisation", None)
     with pytest.raises(ConfigError, match=r"pip install 'pxdask\[npe\]'"):
-        train(mocks(), library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
+        train(library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
 
 
 def test_too_few_mocks_are_refused():
-    few = mocks().rows(slice(FEWEST_MOCKS - 1))
+    settings = fit_settings(n_mocks=FEWEST_MOCKS - 1)
     with pytest.raises(ConfigError, match="99 mocks; wanted 100"):
-        train(few, library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
+        train(library(), noise=broad_noise(BANDS), settings=settings, seed=1)
 
 
 def test_neither_a_network_nor_the_training_module_imports_jax():

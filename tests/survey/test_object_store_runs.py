@@ -5,8 +5,13 @@ import pytest
 import pxdask
 from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError, StoreError
+from pxdask.survey.catalog_fit import fit_catalog, open_catalog
+from pxdask.survey.manifest import Manifest
 from tests.object_store import BUCKET, environment, s3_server
 from tests.survey.mini import outputs
+from tests.survey.test_catalog_fit import block_files as blocks
+from tests.survey.test_catalog_fit import catalog as seds
+from tests.survey.test_catalog_fit import settings as seds_settings
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +83,45 @@ def test_two_workers(finished_run):
     run = pxdask.submit(**survey(finished_run), store=place, workers=2, progress=False)
     assert outputs(run.store) == outputs(finished_run.store)
     assert not [path for path in run.store.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_catalogue_that_is_fitted(tmp_path):
+    here = fit_catalog(seds(), seds_settings(), tmp_path / "run", serial=True, progress=False)
+    place = f"s3://{BUCKET}/fits/run"
+    there = fit_catalog(seds(), seds_settings(), place, serial=True, progress=False)
+    assert str(there.folder) == place
+    assert blocks(there.folder) == blocks(here.folder)
+    assert [path.read_bytes() for path in there.table_paths()] == [
+        path.read_bytes() for path in here.table_paths()
+    ]
+    n_row = len(list(Manifest(there.folder / "manifest").records()))
+    # going on: what is lost is made again, and nothing else
+    lost = next((there.folder / "blocks").glob("*/*.zip"))
+    lost.unlink()
+    again = fit_catalog(seds(), seds_settings(), place, serial=True, progress=False)
+    assert blocks(again.folder) == blocks(here.folder)
+    assert len(list(Manifest(there.folder / "manifest").records())) == n_row + 1
+    assert list(open_catalog(place).table()["id"]) == list(here.table()["id"])
+    with pytest.raises(ConfigError, match="run with other catalogue"):
+        fit_catalog(seds(seed=2), seds_settings(), place, serial=True, progress=False)
+
+
+@pytest.mark.cluster
+def test_two_workers_fit_a_catalogue(tmp_path):
+    here = fit_catalog(seds(), seds_settings(), tmp_path / "run", serial=True, progress=False)
+    place = f"s3://{BUCKET}/fits/dask"
+    there = fit_catalog(seds(), seds_settings(), place, workers=2, progress=False)
+    assert blocks(there.folder) == blocks(here.folder)
+
+
+def test_the_command_fits_into_a_url(tmp_path, capsys):
+    seds().write(tmp_path / "seds.ecsv")
+    (tmp_path / "fit.yaml").write_text(seds_settings().dump())
+    place = f"s3://{BUCKET}/fits/command"
+    words = ["fit", str(tmp_path / "seds.ecsv"), str(tmp_path / "fit.yaml"), place, "--serial"]
+    assert app(words, standalone_mode=False) in (None, 0)
+    assert f"{place}/results.fits" in capsys.readouterr().out
+    assert len(open_catalog(place).table()) == len(seds())
 
 
 def test_a_bucket_that_is_not_there(finished_run):

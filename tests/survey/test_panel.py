@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from pxdask.survey.manifest import Record
 from pxdask.survey.panel import HISTORY, RUNS_KEPT, SurveyPanel, WatchedRun
@@ -17,6 +18,7 @@ from pxdask.survey.panel_page import SILENT_S, heading, stage_columns, table
 from pxdask.survey.stages import STAGES
 from pxdask.survey.tally import Tally
 from pxdask.survey.watching import reported
+from tests.cluster.slurm import local_slurm
 from tests.components import find_program, need
 from tests.survey.mini import make_survey
 
@@ -64,7 +66,7 @@ class TestPage:
         assert shown.count("&lt;img") == 4
 
     def test_bars_add_up(self):
-        found = stage_columns(summary(made=3, error="no"), {"image": (5, 2), "cube": (9, 0)})
+        found = stage_columns(summary(made=3, error="no"), {"image": 5, "cube": 9})
         at = found["stage"].index("image")
         assert found["words"][at] == "3 / 12,  5 running"
         assert found["done"][at] == pytest.approx(3 / 12)
@@ -133,17 +135,17 @@ def test_a_scheduler_without_a_dashboard_is_told_and_reported_on(tmp_path, caplo
 
 
 @contextmanager
-def running(folder):
-    """Run a small survey with two workers, one galaxy broken; give the panel's address."""
+def running(folder, *words, before=()):
+    """Run a small survey, one galaxy broken; give the panel's address and the process."""
     catalog, config = make_survey(folder, N_GALAXY)
     (folder / "images" / "g02" / "r.fits").write_bytes(b"junk")
-    command = [sys.executable, "-m", "pxdask", "run", str(catalog), str(config)]
-    command += ["--store", str(folder / "run"), "--data-root", str(folder), "--workers", "2"]
-    command += ["--no-check"]
+    command = [*before, sys.executable, "-m", "pxdask", "run", str(catalog), str(config)]
+    command += ["--store", str(folder / "run"), "--data-root", str(folder), *words, "--no-check"]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     told = []
+    rest = threading.Thread(target=lambda: told.extend(process.stderr), daemon=True)
     try:
         for line in process.stderr:
             told.append(line)
@@ -151,15 +153,14 @@ def running(folder):
                 break
         else:
             pytest.fail("".join(told))
-        rest = threading.Thread(target=lambda: told.extend(process.stderr), daemon=True)
         rest.start()
         yield found[1], process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(30)
-        rest.join(10)
-        process.stderr.close()
+        with process:  # whose pipe is closed, and whose end is waited for
+            if rest.ident:
+                rest.join(60)
 
 
 def until(condition, process):
@@ -179,12 +180,12 @@ def test_a_browser_sees_the_run(tmp_path):
     from playwright.sync_api import sync_playwright
 
     faults, outside = [], []
-    with running(tmp_path) as (link, process), sync_playwright() as playwright:
+    with (
+        running(tmp_path, "--workers", "2") as (link, process),
+        sync_playwright() as playwright,
+    ):
         origin = link.removesuffix("pxdask")
-        browser = playwright.chromium.launch(
-            executable_path=find_program("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 1050})
+        browser, page = opened(playwright)
         page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("requestfailed", lambda request: faults.append(request.url))
@@ -222,6 +223,59 @@ def test_a_browser_sees_the_run(tmp_path):
     assert re.search(r"<td>g0\d</td><td>\d+\.\d\d</td>", tables["newest"])
     assert faults == []
     assert [url for url in outside if not url.startswith((origin, "data:"))] == []
+
+
+@pytest.fixture(params=["slurm", "mpi"])
+def elsewhere(request, tmp_path, monkeypatch):
+    """Give the words of a run on a queue or on ranks of MPI, and of what starts it."""
+    if request.param == "mpi":
+        need("dask_mpi")
+        monkeypatch.setenv("FI_TCP_IFACE", "lo")
+        path = tmp_path / "mpi.yaml"
+        path.write_text(yaml.safe_dump({"kind": "mpi", "dashboard_port": 0}))
+        yield ["--cluster", path], [find_program("mpirun"), "-iface", "lo", "-n", "4"]
+        return
+    with local_slurm(nodes=2, cores=1, memory_mb=4096) as queue:
+        monkeypatch.setenv("SLURM_CONF", str(queue.conf))
+        options = {"jobs": 2, "memory": "1GB", "interface": "lo", "dashboard_port": 0}
+        options |= {"kind": "slurm", "shared": str(queue.folder / "shared")}
+        path = tmp_path / "slurm.yaml"
+        path.write_text(yaml.safe_dump(options))
+        yield ["--cluster", path], []
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_browser_sees_a_run_elsewhere(elsewhere, request, tmp_path):
+    """Workers in jobs of a queue, or all in ranks of MPI: the page is found, and moves."""
+    need("chromium")
+    from playwright.sync_api import sync_playwright
+
+    words, before = elsewhere
+    with (
+        running(tmp_path, *words, before=before) as (link, process),
+        sync_playwright() as playwright,
+    ):
+        browser, page = opened(playwright)
+        page.goto(link)
+        page.wait_for_function("() => window.Bokeh && Bokeh.documents.length")
+        until(lambda: page.evaluate(SOURCE, "history")["finished"][-1] >= 1, process)
+        workers = page.evaluate(TABLE, "workers")
+        cards = page.locator(".card").nth(0).inner_text()
+        screenshot(page, f"panel-{request.node.callspec.params['elsewhere']}.png")
+        page.goto(f"{link.removesuffix('pxdask')}status")
+        page.locator("canvas").first.wait_for()
+        browser.close()
+    assert f"/ {N_GALAXY}" in cards
+    assert workers.count("<tr>") == 1 + 2
+
+
+def opened(playwright):
+    """Return a browser and an empty page of it."""
+    browser = playwright.chromium.launch(
+        executable_path=find_program("chromium"), args=["--no-sandbox"]
+    )
+    return browser, browser.new_page(viewport={"width": 1400, "height": 1050})
 
 
 NAMES = """() => {

@@ -39,9 +39,9 @@ class Counting(SerialExecutor):
         super().__init__()
         self.kinds = Counter()
 
-    def submit(self, function, *args, name, priority=0):
+    def submit(self, function, *args, name, priority=0, memory=0.0):
         self.kinds[name[0]] += 1
-        return super().submit(function, *args, name=name, priority=priority)
+        return super().submit(function, *args, name=name, priority=priority, memory=memory)
 
 
 @pytest.fixture

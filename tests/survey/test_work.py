@@ -7,7 +7,8 @@ from pxdask.io.catalog import read_catalog, rows
 from pxdask.survey.manifest import Record
 from pxdask.survey.plan import Task
 from pxdask.survey.products import store_products
-from pxdask.survey.work import RunContext, plan_galaxy, run_task
+from pxdask.survey.tasks import run_task
+from pxdask.survey.work import RunContext, plan_galaxy
 from tests.survey.mini import BANDS, make_survey
 
 

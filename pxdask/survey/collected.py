@@ -1,0 +1,106 @@
+"""Tables of the galaxies and bins of a run that are collected in one store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.table import Column, QTable, Table
+
+from pxdask.core.errors import ConfigError
+from pxdask.io.survey_store import ROWS, StoredRows, open_group
+from pxdask.io.table_files import table_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import xarray as xr
+
+STORE = "survey.zarr"
+GALAXIES, BINS, INTEGRATED = "galaxies", "bins", "integrated"
+
+KEYED = (BINS, "fit", INTEGRATED, "maps", "products")
+"""Stages whose keys are told of each galaxy."""
+
+TABLES = ("summary", "summary-bins")
+"""Names of the tables of galaxies and of bins."""
+
+ENTRY: dict[str, dict[str, str]] = {
+    "id": {"units": "", "long_name": "galaxy"},
+    "ra": {"units": "deg", "long_name": "right ascension, ICRS"},
+    "dec": {"units": "deg", "long_name": "declination, ICRS"},
+    "redshift": {"units": "", "long_name": "redshift"},
+    "state": {"units": "", "long_name": "done, failed or unfinished"},
+    **{
+        f"{stage}_key": {"units": "", "long_name": f"content key of the output of {stage}"}
+        for stage in KEYED
+    },
+}
+"""What the catalogue and the manifest tell of a galaxy."""
+
+
+def galaxy_table(store: Path) -> QTable:
+    """Return a row for each galaxy of a store that was collected, with units.
+
+    Raises
+    ------
+    ConfigError
+        If nothing was collected.
+    """
+    path = store / STORE
+    if not (path / "zarr.json").is_file():
+        raise ConfigError(f"{path} is not there; `pxdask collect {store}` makes it")
+    return QTable(_flat(open_group(path, GALAXIES).load()), copy=False)
+
+
+def write_tables(
+    paths: Sequence[Path], store: Path, galaxies: xr.Dataset, *, of_bins: bool, shard: int
+) -> None:
+    """Write one table, of galaxies or of bins, to files of several kinds."""
+    longest = {
+        str(name): max(1, *(len(str(word)) for word in galaxies[name].values))
+        for name in galaxies.data_vars
+        if galaxies[name].dtype.kind in "OT"
+    }
+    longest["galaxy"] = longest["id"]
+    names = galaxies["id"].values
+    stored = StoredRows(store, BINS, shard=shard)
+    n_row = stored.n_row if of_bins else len(names)
+    with table_files(paths, n_row=n_row, n_letter=longest) as append:
+        if not of_bins:
+            append(_flat(galaxies))
+            return
+        for block in stored.rows(0, n_row):
+            append(_flat(block.assign(galaxy=(ROWS, names[block["galaxy"].values]))))
+
+
+def _flat(ds: xr.Dataset) -> Table:
+    """Return a table: a column for each variable, or each of its quantiles or bands."""
+    table = Table()
+    for name in _in_order(ds):
+        variable = ds[name]
+        attrs = variable.attrs
+        ends = [""]
+        if variable.ndim == 2:
+            axis = str(variable.dims[1])
+            ends = [
+                f"_p{100 * value:.0f}" if axis == "quantile" else f"_{value}"
+                for value in ds[axis].values
+            ]
+        for i, end in enumerate(ends):
+            values = variable.values[:, i] if end else variable.values
+            table[f"{name}{end}"] = Column(
+                np.array(list(map(str, values))) if values.dtype.kind in "OT" else values,
+                unit=attrs.get("units") or None,
+                description=attrs.get("long_name") or None,
+            )
+    return table
+
+
+def _in_order(ds: xr.Dataset) -> list[str]:
+    """Return the variables of a table: what names a row, counts, results, then others."""
+    names = sorted(str(name) for name in ds.data_vars if not str(name).endswith(("_mean", "_std")))
+    first = [*ENTRY, "galaxy", "number", "n_bin", "n_pix", "chi2", "n_eff", "flags"]
+    first += ["log_mass", "log_sfr"]
+    return [*(name for name in first if name in names), *(n for n in names if n not in first)]

@@ -1,0 +1,96 @@
+import logging
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from pxdask.core.errors import DataError
+from pxdask.core.flags import Flag
+from pxdask.fitting.npe import NpeFitter
+from pxdask.fitting.npe_limits import with_limits
+from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.npe.mocks import make_mocks
+from pxdask.npe.network import Network
+from pxdask.npe.noise import NoiseModel
+from pxdask.testing import seds_of
+from tests.npe.small import fit_settings, library, network
+
+
+@cache
+def with_limits_of():
+    """Return a network of weights at random, which proposes at least, that knows its limits."""
+    own = network()
+    settings = fit_settings(max_rounds=2).model_dump(mode="json")
+    return with_limits(replace(own, settings=settings), library(), n_mocks=800)
+
+
+def at(redshift, own, **npe):
+    """Return a fitter made ready."""
+    settings = fit_settings(**{"hand_over": "none", **npe})
+    return NpeFitter(settings).prepare(
+        replace(library(redshift=redshift, n_models=512), network=own.to_dataset)
+    )
+
+
+def mocks_at(redshift, own, n):
+    """Return SEDs of a redshift, errors without the systematic part."""
+    settings = fit_settings()
+    noise = NoiseModel.from_json(own.noise_json)
+    made = make_mocks(library(redshift=redshift), noise, n=n, seed=99, settings=settings)
+    variance = made.error**2 - (settings.systematic_error * made.flux) ** 2
+    return made.flux, np.sqrt(variance)
+
+
+def flagged(fit):
+    return (fit["flags"].values & int(Flag.OUT_OF_DISTRIBUTION)) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.parametrize("reweight", [True, False])
+def test_false_alarms_are_those_asked_for(reweight):
+    own = Network.from_dataset(with_limits_of().to_dataset())
+    assert own.outliers.keys() == {"plain", "weighed"}
+    prepared = at(0.13, own, reweight=reweight, false_alarms=0.1, max_rounds=2)
+    flux, error = mocks_at(0.13, own, 500)
+    fit = prepared.fit(seds_of(flux, error))
+    odd = fit["outlier_score"].values > 1
+    # binomial error of some 400: 0.015; the limit is learnt from as many
+    assert np.mean(odd) == pytest.approx(0.1, abs=0.05)
+    bright = np.nanmedian(flux / error, axis=1) > 10
+    flux[:, 2] *= 10
+    spoilt = prepared.fit(seds_of(flux, error))
+    has = np.isfinite(flux[:, 2]) & (np.isfinite(flux).sum(axis=1) == flux.shape[1])
+    assert np.mean(flagged(spoilt)[bright & has]) > 0.95
+
+
+def test_a_network_without_limits_says_so(caplog):
+    own = network()
+    with caplog.at_level(logging.WARNING):
+        at(0.15, own)
+    assert "how odd good SEDs are" in caplog.text
+
+
+def test_a_redshift_that_the_network_does_not_know(caplog):
+    own = network()
+    with pytest.raises(DataError, match=r"0\.1 to 0\.2; it is 0\.3\. .*fit\.npe\.hand_over"):
+        at(0.3, own)
+    flux, error = mocks_at(0.3, own, 6)
+    flux[1] = np.nan
+    seds = seds_of(flux, error)
+    with caplog.at_level(logging.INFO):
+        prepared = at(0.3, own, hand_over="rdsps")
+    assert "redshift 0.3 is outside what the network knows (0.1 to 0.2)" in caplog.text
+    fit = prepared.fit(seds)
+    handed = (fit["flags"].values & int(Flag.HANDED_OVER)) > 0
+    assert np.all(handed)
+    assert not np.any(flagged(fit))
+    want = RdspsFitter(fit_settings()).prepare(library(redshift=0.3, n_models=512)).fit(seds)
+    for name in ("log_mass", "chi2", "n_used"):
+        np.testing.assert_array_equal(fit[name], want[name])
+    for name in ("efficiency", "predictive_p", "outlier_score"):
+        assert np.all(np.isnan(fit[name]))
+    # the variables are those of galaxies that it knows
+    known = at(0.15, own, hand_over="rdsps").fit(seds_of(*mocks_at(0.15, own, 4)))
+    assert set(known.variables) == set(fit.variables)
