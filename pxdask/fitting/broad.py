@@ -87,6 +87,7 @@ def sums_of_seds(
     flux: NDArray[np.float32],
     quantities: Quantities,
     *,
+    some: NDArray[np.float32],
     best: NDArray[np.float32],
     dof: float,
     depth: float,
@@ -104,6 +105,8 @@ def sums_of_seds(
         Of all models, as searched.
     quantities : Quantities
         Of all models.
+    some : (n_band, n_some) float32
+        Fluxes of every `pxdask.kernels.broad.SOME`-th model.
     best : (n_chosen,) float32
         Least cost of each [1].
     dof : float
@@ -121,7 +124,13 @@ def sums_of_seds(
             best[part], depth=depth, dof=dof, node=AMPLITUDE_NODE, weights=(middle, outer)
         )
         found = broad_sums(
-            flux, seds, chosen[part], limits=limits, quantities=quantities, keep=keep > 0
+            flux,
+            seds,
+            chosen[part],
+            limits=limits,
+            quantities=quantities,
+            some=some,
+            keep=keep > 0,
         )
         for k, i in enumerate(chosen[part]):
             yield Sums(found.one(k), float(seds.unit[i]), float(seds.norm[i]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from pxdask.core.errors import DataError
 from pxdask.fitting.broad import BROAD_NORM, least_broad, sums_of_seds
 from pxdask.fitting.target import observed
 from pxdask.fitting.weighing import one_sed
+from pxdask.kernels.broad import SOME
 from pxdask.kernels.nearest import make_found
 from pxdask.kernels.rdsps import make_search, rounding_bound, search
 
@@ -38,9 +40,6 @@ GROUP = 64
 
 _OF_MODEL = 16
 """Bytes per model and SED of a group: its cost, weight, amplitude and the amplitude's error."""
-
-_STRIDE = 16
-"""Of how many models one tells whether an SED is broad beyond doubt."""
 
 _NONE = np.empty(0, np.int32)
 
@@ -183,9 +182,9 @@ class ModelSearch:
         n_model = self.flux.shape[1]
         if self.quantities is None or not np.any(most < n_model):
             return np.zeros(most.size, np.bool_), np.full(most.size, np.inf, np.float32)
-        some = self._searched_flux[:, ::_STRIDE]
-        found = search(some, ready, dof=self.dof, reach=np.full(most.size, self.depth))
-        beyond_doubt = found.n_near * _STRIDE > 2 * most
+        reach = np.full(most.size, self.depth)
+        found = search(self._some_flux, ready, dof=self.dof, reach=reach)
+        beyond_doubt = found.n_near * SOME > 2 * most
         return beyond_doubt & (most < n_model) & (found.n_unknown == 0), found.best
 
     def _sums(
@@ -199,6 +198,7 @@ class ModelSearch:
             chosen,
             self._searched_flux,
             self.quantities,
+            some=self._some_flux,
             best=best,
             dof=self.dof,
             depth=self.depth,
@@ -215,6 +215,11 @@ class ModelSearch:
     def _searched_flux(self) -> NDArray[np.float32]:
         """The fluxes in the better layout for a search."""
         return self.flux if self.by_band is None else self.by_band
+
+    @cached_property
+    def _some_flux(self) -> NDArray[np.float32]:
+        """Every `SOME`-th model, close together in memory."""
+        return self._searched_flux[:, ::SOME].copy(order="C")
 
     def _reach(self, sed: OneSed, bound: float) -> float:
         """Return how much further than the best a model may be and count."""

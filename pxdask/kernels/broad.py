@@ -38,7 +38,7 @@ _SUMMED = 65536
 _WIDE = 64
 """Numbers worked on in one pass of vector instructions."""
 
-_SOME = 16
+SOME = 16
 """Of how many models one tells between which values a scaled quantity is."""
 
 _MARGIN = 0.05
@@ -66,12 +66,15 @@ class Quantities(NamedTuple):
         Class of others, below `N_CLASS`.
     low, high : (n_level,) float64
         Least and greatest value of these.
+    some : (n_scaled, n_some) float32
+        ``per_mass`` of every `SOME`-th model, close together in memory.
     """
 
     per_mass: Singles
     level: NDArray[np.uint16]
     low: Floats
     high: Floats
+    some: Singles
 
 
 class Limits(NamedTuple):
@@ -194,7 +197,7 @@ def make_quantities(per_mass: Singles, values: list[Floats] | tuple[Floats, ...]
             part = slice(start, start + 65536)
             share = (of_all[part] - low[i]) / (high[i] - low[i])
             level[i, part] = np.minimum(share * N_CLASS, N_CLASS - 1)
-    return Quantities(per_mass, level, low, high)
+    return Quantities(per_mass, level, low, high, per_mass[:, ::SOME].copy())
 
 
 def broad_sums(
@@ -204,6 +207,7 @@ def broad_sums(
     *,
     limits: Limits,
     quantities: Quantities,
+    some: Singles | None = None,
     keep: bool = False,
 ) -> Broad:
     """Return the sums over all models for some of the SEDs.
@@ -218,6 +222,8 @@ def broad_sums(
         What decides weights.
     quantities : Quantities
         What is summed.
+    some : (n_band, n_some) float32, optional
+        Every `SOME`-th model, close together in memory; default: they are copied.
     keep : bool
         Whether weights are kept.
 
@@ -251,10 +257,10 @@ def broad_sums(
     )
     task = _Task(seds, chosen, limits, quantities, found, space)
     mean = np.zeros(n_sed)
-    for step in (_SOME, 1):  # of all, where none of some has any weight
-        _look(models[:, ::step], quantities.per_mass[:, ::step], task, mean)
-        if np.all(found.high >= found.low):
-            break
+    few = models[:, ::SOME].copy() if some is None else some
+    _look(few, quantities.some, task, mean)
+    if np.any(found.high < found.low):  # none of some has any weight
+        _look(models, quantities.per_mass, task, mean)
     found.low[:], found.high[:] = _classes_around(found.low, found.high)
     _sum_all(models, task, NOTHING * mean)
     return found
