@@ -12,7 +12,7 @@ robust scatter of log mass [dex], `npe_*_coverage` the part of true masses withi
 their baselines are RDSPS's.
 
 ``python -m benchmarks npe`` trains with `N_MOCK` mocks that come again eight times;
-``python -m benchmarks.npe 1000000`` prints the same with a million, and 8000000 that of a survey.
+``python -m benchmarks.npe 1000000`` prints the same with a million, and 16000000 that of a survey.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from pxdask.core.config import FitConfig
     from pxdask.npe.mocks import Mocks
     from pxdask.sps.libraries import ModelLibrary
 
@@ -69,7 +70,7 @@ def measure(n_mocks: int = N_MOCK) -> list[Row]:
     return [*rows, *_fits(library, mocks, chosen.settings)]
 
 
-def _fits(library: ModelLibrary, mocks: Mocks, settings: object) -> list[Row]:
+def _fits(library: ModelLibrary, mocks: Mocks, settings: FitConfig) -> list[Row]:
     """Return speed and accuracy of fits by the network and by RDSPS."""
     surviving = Simulator(library).simulate(mocks.unit).derived["surviving"]
     truth = mocks.log_mass + np.log10(surviving)

@@ -22,6 +22,7 @@ from pxdask.npe.calibration import ranks
 from pxdask.npe.mocks import Mocks, make_mocks
 from pxdask.npe.network import Network
 from pxdask.npe.noise import NoiseModel
+from pxdask.npe.redshift_training import with_redshift_check
 from pxdask.npe.training import train
 from pxdask.sps.libraries import make_library
 from pxdask.sps.simulator import Simulator
@@ -128,7 +129,7 @@ class Problem:
 
 def problem(sfh: str, settings: FitConfig, **models: object) -> Problem:
     """Return the models of a form of history, with redshifts in the range of the settings."""
-    low, high = settings.npe.redshift
+    low, high = settings.npe.redshift or RANGE
     priors = {"redshift": {"low": low, "high": high}}
     config = ModelConfig(sfh=sfh, priors=priors, **models)
     filters = load_filters(tuple(DEPTHS))
@@ -161,7 +162,7 @@ def trained(chosen: Problem, *, kept: Path | None = None) -> Trained:
         progress=lambda at: print(f"  {at.done} {at.loss:.3f} {at.held_loss:.3f}", flush=True),
     )  # fmt: skip
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
-    network = with_limits(network, chosen.library)
+    network = with_limits(with_redshift_check(network, chosen.library), chosen.library)
     if kept is not None:
         publish(network.to_dataset(), kept)
     return Trained(network, seconds, cpu)
@@ -291,7 +292,8 @@ def spoil(mocks: Mocks, chosen: Problem) -> dict[str, Seds]:
 def _stars(mocks: Mocks, chosen: Problem, rng: np.random.Generator) -> Seds:
     """Return black bodies as bright as mocks, with their errors before systematic ones."""
     wave = np.array([np.average(f.wave, weights=f.transmission) for f in chosen.library.filters])
-    kelvin = np.exp(rng.uniform(*np.log(STAR_KELVIN), (len(mocks), 1)))
+    coldest, hottest = STAR_KELVIN
+    kelvin = coldest * (hottest / coldest) ** rng.random((len(mocks), 1))
     # Planck's law; 1.4388e8 Angstrom K is h c / k (CODATA 2018)
     shape = wave**-3.0 / np.expm1(1.4388e8 / (wave * kelvin))
     shape *= np.nanmedian(mocks.flux / shape, axis=1, keepdims=True)

@@ -68,7 +68,7 @@ class NpeConfig(Settings):
     density: Literal["mixture", "autoregressive"] = setting(
         "autoregressive", unit=TEXT, about="form of the posterior: Gaussians, or one by one"
     )
-    n_mocks: PositiveInt = setting(8_000_000, unit=TEXT, about="mock SEDs of the training, in all")
+    n_mocks: PositiveInt = setting(16_000_000, unit=TEXT, about="mock SEDs of the training, in all")
     pass_size: PositiveInt = setting(
         500_000,
         unit=TEXT,

@@ -463,6 +463,9 @@ NETWORK = Schema(
         "weights": Var(("member", "weight"), "float32", "", "weights of a network, end to end"),
         "loss": Var(("member", "epoch"), "float64", "", "-ln density of the training's mocks"),
         "held_loss": Var(("member", "epoch"), "float64", "", "-ln density of held-out mocks"),
+        "redshift_weights": Var(
+            ("redshift_weight",), "float32", "", "weights of a check of redshifts", required=False
+        ),
     },
     each=Var(("figure",), "float64", "", "figure of merit"),
 )

@@ -71,7 +71,8 @@ class NpeFitter:
     ``ln_evidence`` means the same.
 
     An SED is flagged OUT_OF_DISTRIBUTION where it is odder than all but ``false_alarms`` of good
-    ones: no model comes near it, or only an odd corner of them does (`pxdask.fitting.outliers`).
+    ones: no model comes near it, only an odd corner of them does, or its fluxes make another
+    redshift than that given much likelier (`pxdask.fitting.outliers`).
     How odd good ones are has been learnt with the network (`pxdask.fitting.npe_limits`). So is
     one whose S/N or missing bands are such as no mock of the training had. ``outlier_score`` is
     the logarithm of the chance of a good SED as odd, over that of ``false_alarms``; where the
@@ -124,7 +125,7 @@ class NpeFitter:
                 "the network does not know how odd good SEDs are (it was trained without): only"
                 " SEDs far from all models are called outliers"
             )
-        trust = Trust(sampled, limit, Training.of(network))
+        trust = Trust(sampled, limit, Training.of(network), network.redshift_check)
         return NpeModels(sampled, network, trust, knows_redshift=knows)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pxdask.fitting.target import Observed, Sampled
     from pxdask.kernels.importance import Weights
     from pxdask.npe.network import Draws
+    from pxdask.npe.redshift_check import RedshiftCheck
     from pxdask.sps.simulator import SimulatedModels
 
     Floats = NDArray[np.float64]
@@ -234,6 +235,16 @@ class Judge:
         """Return the redshift of each SED, where it is known."""
         redshift = self.sampled.model_library.redshift
         return None if redshift is None else np.full(sed.size, redshift)
+
+    def redshift_oddness(self, check: RedshiftCheck | None, sed: Indices) -> Floats | None:
+        """Return how odd the redshift is of each SED (n_sed,); None where nobody can tell.
+
+        See `pxdask.fitting.outliers.Oddness`.
+        """
+        redshift = self.redshift(sed)
+        if check is None or redshift is None:
+            return None
+        return -check.ln_density(*self._seen(sed), redshift=redshift)
 
     def clouds(self, draws: Draws, sed: Indices) -> list[Cloud]:
         """Return draws (of n_sed SEDs) as clouds, each with its likelihoods.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pxdask.fitting.npe_draws import Cloud, DrawSource
+    from pxdask.fitting.npe_draws import Cloud
     from pxdask.npe.network import Network
     from pxdask.sps.libraries import ModelLibrary
 
@@ -100,7 +100,7 @@ def _libraries(network: Network, library: ModelLibrary) -> Iterator[ModelLibrary
         yield replace(library, settings=settings, redshift=redshift)
 
 
-def _oddness(judge: Judge, network: DrawSource, sed: Indices) -> dict[str, Oddness]:
+def _oddness(judge: Judge, network: Network, sed: Indices) -> dict[str, Oddness]:
     """Return how odd SEDs are, by draws as they are and by those re-weighted."""
     sampled = judge.sampled
     npe = sampled.settings.npe
@@ -117,16 +117,19 @@ def _oddness(judge: Judge, network: DrawSource, sed: Indices) -> dict[str, Oddne
     chi2 = np.full(sed.size, np.inf)
     points = nearest_of(judge, [cloud.nearest for cloud in weighed], sed[rows])
     chi2[rows] = [point.chi2 for point in points]
+    redshift = judge.redshift_oddness(network.redshift_check, sed)
     return {
-        "plain": Oddness(chi2, _gaps(checked)),
-        "weighed": Oddness(chi2, _gaps(_in_place(clouds, weighed, rows))),
+        "plain": Oddness(chi2, _gaps(checked), redshift),
+        "weighed": Oddness(chi2, _gaps(_in_place(clouds, weighed, rows)), redshift),
     }
 
 
 def _joined(parts: Sequence[Oddness]) -> Oddness:
     """Return the figures of some SEDs and others."""
+    chi2, gap, redshift = zip(*parts, strict=True)
+    has = any(each is not None for each in redshift)
     return Oddness(
-        np.concatenate([part.chi2 for part in parts]), np.concatenate([part.gap for part in parts])
+        np.concatenate(chi2), np.concatenate(gap), np.concatenate(redshift) if has else None
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pxdask.fitting.npe_summary import Weighted
     from pxdask.fitting.target import Sampled
     from pxdask.npe.network import Network
+    from pxdask.npe.redshift_check import RedshiftCheck
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -98,11 +99,14 @@ class Trust:
         How odd good SEDs are.
     training : Training, optional
         What SEDs the network knows; default: all.
+    redshift_check : RedshiftCheck, optional
+        Tells whether SEDs may have the redshift that is given.
     """
 
     sampled: Sampled
     limit: OutlierLimit = field(default_factory=OutlierLimit)
     training: Training | None = None
+    redshift_check: RedshiftCheck | None = None
 
     @property
     def npe(self) -> NpeConfig:
@@ -127,7 +131,9 @@ class Trust:
         """
         points = [cloud.nearest for cloud in clouds]
         gap = np.array([cloud.ln_greatest - cloud.weights.ln_mean for cloud in clouds])
-        score = self.scores(judge, Oddness(np.array([p.chi2 for p in points]), gap), sed)
+        redshift = judge.redshift_oddness(self.redshift_check, sed)
+        found = Oddness(np.array([point.chi2 for point in points]), gap, redshift)
+        score = self.scores(judge, found, sed)
         far = np.flatnonzero(~(score <= 1))
         if not far.size:
             return points, score
@@ -136,7 +142,8 @@ class Trust:
         ):
             points[k] = point
         chi2 = np.array([points[k].chi2 for k in far])
-        score[far] = self.scores(judge, Oddness(chi2, gap[far]), sed[far])
+        own = None if redshift is None else redshift[far]
+        score[far] = self.scores(judge, Oddness(chi2, gap[far], own), sed[far])
         return points, score
 
     def told(

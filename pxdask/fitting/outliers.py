@@ -1,15 +1,16 @@
-"""SEDs that no model looks like, told from noise by two figures of them.
+"""SEDs that no model looks like, told from noise by some figures of them.
 
 The first is how near the nearest model comes: the least chi-square is that of noise, less what the
 parameters could fit of it. The second is how much of the models is near: a good SED has, at a
 given S/N, a posterior of about a given volume, and one that only an odd corner of the models
-fits, by luck, has a smaller one. What both are of good SEDs is learnt from mocks.
+fits, by luck, has a smaller one. The third, where redshifts are given, is how much likelier the
+fluxes make others. What they are of good SEDs is learnt from mocks.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -70,10 +71,15 @@ class Oddness(NamedTuple):
     gap : (n_sed,) float64
         Natural log of the greatest likelihood over the evidence: the smaller the part of the
         models that fit, the greater it is. NaN where it is not known, and does not count.
+    redshift : (n_sed,) float64 or None
+        Natural log of the prior's density over that of the redshift given the fluxes
+        (`pxdask.npe.redshift_check`): the less likely it is, the greater. None, or NaN, where it
+        is not known.
     """
 
     chi2: Floats
     gap: Floats
+    redshift: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -171,13 +177,16 @@ class OutlierLimit:
     chi2, gap : Law or None
         Of the figures of `Oddness`. Without, the chance of a chi-square is that of the true
         model's, and nothing else is looked at: outliers, and false alarms, are then fewer.
-    both : Law or None
-        Of the sum of both chances' negative logarithms, which nothing is known for.
+    redshift : Law or None
+        Without, redshifts are not looked at.
+    total : Law or None
+        Of the sum of all chances' negative logarithms, which nothing is known for.
     """
 
     chi2: Law | None = None
     gap: Law | None = None
-    both: Law | None = None
+    redshift: Law | None = None
+    total: Law | None = None
 
     def ln_chance(
         self, found: Oddness, units: InUnits, sed: Indices, *, redshift: Floats | None
@@ -195,21 +204,24 @@ class OutlierLimit:
         redshift : (n_sed,) float64 or None
             Of each, where it is known.
         """
-        if self.chi2 is None or self.gap is None or self.both is None:
+        if self.chi2 is None or self.gap is None or self.total is None:
             chance = chdtrc(units.n_measured[sed], found.chi2)
             return np.asarray(np.log(np.maximum(chance, 1e-300)))
-        total = _total(self.chi2, self.gap, found, what_is_known(units, sed, redshift=redshift))
-        return self.both.ln_chance(total, np.ones((sed.size, 1)))
+        known = what_is_known(units, sed, redshift=redshift)
+        total = _total((self.chi2, self.gap, self.redshift), found, known)
+        return self.total.ln_chance(total, np.ones((sed.size, 1)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the limit as JSON values."""
-        laws = {"chi2": self.chi2, "gap": self.gap, "both": self.both}
-        return {name: law.to_json() for name, law in laws.items() if law is not None}
+        laws = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: law.to_json() for name, law in laws if law is not None}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> OutlierLimit:
         """Return the limit of JSON values."""
-        return cls(**{name: Law.from_json(law) for name, law in values.items()})
+        # of two figures, the total was stored as "both"
+        names = {"both": "total"}
+        return cls(**{names.get(k, k): Law.from_json(law) for k, law in values.items()})
 
 
 def what_is_known(units: InUnits, sed: Indices, *, redshift: Floats | None) -> Floats:
@@ -246,8 +258,7 @@ def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
     Parameters
     ----------
     found : Oddness
-        Of good SEDs, chi-squares after `nearest`; those are left out where either figure is not
-        finite.
+        Of good SEDs, chi-squares after `nearest`; those are left out where a figure is not finite.
     known : (n_sed, n_known) float64
         From `what_is_known`.
 
@@ -258,24 +269,29 @@ def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
 
     Notes
     -----
-    Both chances are made one as Fisher did (1925, Statistical Methods for Research Workers, 21.1),
-    by the sum of their logarithms; the distribution of the sum is learnt, so that they need not
-    be independent.
+    Chances are made one as Fisher did (1925, Statistical Methods for Research Workers, 21.1), by
+    the sum of their logarithms; the distribution of the sum is learnt, so that they need not be
+    independent.
     """
-    good = np.isfinite(found.chi2) & np.isfinite(found.gap)
+    figures = [figure for figure in found if figure is not None]
+    good = np.all(np.isfinite(figures), axis=0)
     if np.count_nonzero(good) < LEAST_MOCKS:
         raise DataError(
             f"{np.count_nonzero(good)} good SEDs to learn outliers from; wanted {LEAST_MOCKS}"
         )
-    some, known = Oddness(found.chi2[good], found.gap[good]), known[good]
-    chi2, gap = learnt_law(some.chi2, known), learnt_law(some.gap, known)
-    total = _total(chi2, gap, some, known)
-    return OutlierLimit(chi2, gap, learnt_law(total, np.ones((total.size, 1))))
+    some, known = Oddness(*(figure[good] for figure in figures)), known[good]
+    laws = [None if each is None else learnt_law(each, known) for each in some]
+    total = _total(laws, some, known)
+    return OutlierLimit(*laws[:3], total=learnt_law(total, np.ones((total.size, 1))))
 
 
-def _total(chi2: Law, gap: Law, found: Oddness, known: Floats) -> Floats:
-    """Return the negative sum of the logarithms of both chances."""
-    return -chi2.ln_chance(found.chi2, known) - gap.ln_chance(found.gap, known)
+def _total(laws: Sequence[Law | None], found: Oddness, known: Floats) -> Floats:
+    """Return the negative sum of the logarithms of the chances of figures that have a law."""
+    total = np.zeros(len(known))
+    for law, figure in zip(laws, found, strict=True):
+        if law is not None and figure is not None:
+            total -= law.ln_chance(figure, known)
+    return total
 
 
 def _dot(known: Floats, coefficients: Sequence[float]) -> Floats:

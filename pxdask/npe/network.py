@@ -16,6 +16,7 @@ from pxdask.core.schema import NETWORK
 from pxdask.npe.agreement import CLOSE, disagreements
 from pxdask.npe.density import Shape, flat_weights, make_density, unflat_weights
 from pxdask.npe.features import inputs
+from pxdask.npe.redshift_check import RedshiftCheck
 from pxdask.npe.targets import ln_mean, relative_scale, targets
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class Network:
     outliers : dict
         How odd good SEDs are, as JSON values; see `pxdask.fitting.npe_limits.with_limits`. Empty
         where nobody has learnt it.
+    redshift_check : RedshiftCheck or None
+        What tells whether an SED may have the redshift that is given; None where none is, or
+        nobody has learnt it. See `pxdask.npe.redshift_training.with_redshift_check`.
     """
 
     bands: tuple[str, ...]
@@ -111,6 +115,7 @@ class Network:
     figures: Mapping[str, Floats]
     origin: Mapping[str, Any]
     outliers: Mapping[str, Any] = field(default_factory=dict)
+    redshift_check: RedshiftCheck | None = None
 
     def draw(
         self,
@@ -234,11 +239,15 @@ class Network:
         Arrays are variables; all else is in the attributes, as JSON values.
         """
         weights = np.stack([flat_weights(density) for density in self.densities])
-        arrays = {
+        arrays: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
             "weights": (("member", "weight"), weights),
             "loss": (("member", "epoch"), self.loss),
             "held_loss": (("member", "epoch"), self.held_loss),
         }
+        told = {}
+        if self.redshift_check is not None:
+            flat, told["redshift_check"] = self.redshift_check.to_stored()
+            arrays["redshift_weights"] = (("redshift_weight",), flat)
         variables = {name: (*value, NETWORK.attrs(name)) for name, value in arrays.items()}
         figures = {
             name: ("figure", value, {"units": "", "long_name": name.replace("_", " ")})
@@ -263,6 +272,7 @@ class Network:
             "mass_width": self.mass_width,
             "origin": dict(self.origin),
             "outliers": dict(self.outliers),
+            **told,
         }
         return xr.Dataset({**variables, **figures}, coords, attrs)
 
@@ -279,7 +289,12 @@ class Network:
         """
         attrs, own = stored.attrs, NETWORK.validate(stored)
         form, shape = attrs["form"], Shape(**attrs["shape"])
-        known = ("weights", "loss", "held_loss")
+        known = ("weights", "loss", "held_loss", "redshift_weights")
+        check = None
+        if "redshift_weights" in own:
+            check = RedshiftCheck.from_stored(
+                own["redshift_weights"].values, attrs["redshift_check"]
+            )
         return cls(
             bands=tuple(str(name) for name in own["band"].values),
             pivot_wave=own["pivot_wave"].values,
@@ -300,6 +315,7 @@ class Network:
             figures={str(k): v.values for k, v in own.data_vars.items() if k not in known},
             origin=attrs["origin"],
             outliers=attrs.get("outliers", {}),
+            redshift_check=check,
         )
 
     @property

@@ -133,7 +133,7 @@ def train(
     The same models, noise, settings and seed give the same network on the same machine; another
     machine or an accelerator sums in another order.
     """
-    optimisation = _optimisation()
+    optimisation = optimisation_module()
     npe = settings.npe
     problem = _problem(
         partial(
@@ -248,7 +248,7 @@ class _Problem:
         )
 
 
-def _optimisation() -> ModuleType:
+def optimisation_module() -> ModuleType:
     """Return the module that needs JAX."""
     try:
         return importlib.import_module("pxdask.npe.optimisation")
@@ -263,7 +263,7 @@ def _problem(make: Callable[..., Mocks], library: ModelLibrary, npe: NpeConfig) 
     """Return what is learnt of mocks that a function makes."""
     if npe.n_mocks < FEWEST_MOCKS:
         raise ConfigError(
-            f"{npe.n_mocks} mocks; wanted {FEWEST_MOCKS} or more, and 8e6 for a good network:"
+            f"{npe.n_mocks} mocks; wanted {FEWEST_MOCKS} or more, and 1e7 for a good network:"
             " raise fit.npe.n_mocks"
         )
     n_held = min(int(HELD_SHARE * npe.n_mocks), MOST_HELD)

@@ -15,6 +15,7 @@ from pxdask.core.remote import location
 from pxdask.fitting.npe_limits import with_limits
 from pxdask.npe.agreement import filter_digest, ssp_origin
 from pxdask.npe.noise import NoiseModel, broad_noise
+from pxdask.npe.redshift_training import with_redshift_check
 from pxdask.npe.training import train
 from pxdask.sps.libraries import ModelLibrary, make_library
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same settings and mocks give another network."""
 
 REDSHIFT_MARGIN = 0.02
@@ -149,6 +150,7 @@ class Training:
             progress=report,
             checkpoint=checkpoint,
         )
+        found = with_redshift_check(found, self.library)
         return replace(found, origin={**found.origin, "training": self.key})
 
 
