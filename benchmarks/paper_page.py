@@ -325,7 +325,7 @@ def _of_spectra(answers: Mapping[str, Answer]) -> str:
     lines = []
     for name in SHOWN:
         if name not in answers:
-            lines.append(f"The method of {name} does not fit spectra yet.")
+            lines.append(f"{name} was not run on the spectra.")
             continue
         fit = answers[name].fit
         few = np.mean((fit["flags"].values & int(Flag.FEW_MODELS)) != 0)

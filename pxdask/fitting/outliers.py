@@ -42,6 +42,10 @@ _PROBABILITIES = np.linspace(0.0, 1 - _TAIL, 46)
 _LN_LEAST = -700.0
 """Natural log of the least chance that is told from none."""
 
+_OF_REDSHIFT = 2.0
+"""Weight of the redshift's chance, where those of the two other figures have one: it is alone
+against a wrong redshift, as these are together against SEDs that no model looks like."""
+
 _SAME = 0.01
 """Variance that is added to squares of residuals before their logarithm is taken, as a part of
 their mean, so that no small one decides."""
@@ -180,7 +184,7 @@ class OutlierLimit:
     redshift : Law or None
         Without, redshifts are not looked at.
     total : Law or None
-        Of the sum of all chances' negative logarithms, which nothing is known for.
+        Of the weighted sum of all chances' negative logarithms, which nothing is known for.
     """
 
     chi2: Law | None = None
@@ -260,7 +264,7 @@ def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
     found : Oddness
         Of good SEDs, chi-squares after `nearest`; those are left out where a figure is not finite.
     known : (n_sed, n_known) float64
-        From `what_is_known`.
+        From `what_is_known`: the first is one.
 
     Raises
     ------
@@ -270,8 +274,8 @@ def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
     Notes
     -----
     Chances are made one as Fisher did (1925, Statistical Methods for Research Workers, 21.1), by
-    the sum of their logarithms; the distribution of the sum is learnt, so that they need not be
-    independent.
+    the sum of their logarithms, here with weights (Good 1955, J. R. Stat. Soc. B 17, 264); the
+    distribution of the sum is learnt, so that they need not be independent.
     """
     figures = [figure for figure in found if figure is not None]
     good = np.all(np.isfinite(figures), axis=0)
@@ -280,17 +284,20 @@ def outlier_limit(found: Oddness, known: Floats) -> OutlierLimit:
             f"{np.count_nonzero(good)} good SEDs to learn outliers from; wanted {LEAST_MOCKS}"
         )
     some, known = Oddness(*(figure[good] for figure in figures)), known[good]
-    laws = [None if each is None else learnt_law(each, known) for each in some]
-    total = _total(laws, some, known)
-    return OutlierLimit(*laws[:3], total=learnt_law(total, np.ones((total.size, 1))))
+    chi2, gap = learnt_law(some.chi2, known), learnt_law(some.gap, known)
+    redshift = None if some.redshift is None else learnt_law(some.redshift, known[:, :1])
+    total = _total((chi2, gap, redshift), some, known)
+    return OutlierLimit(chi2, gap, redshift, learnt_law(total, np.ones((total.size, 1))))
 
 
 def _total(laws: Sequence[Law | None], found: Oddness, known: Floats) -> Floats:
-    """Return the negative sum of the logarithms of the chances of figures that have a law."""
-    total = np.zeros(len(known))
-    for law, figure in zip(laws, found, strict=True):
+    """Return the negative weighted sum of the ln chances of figures that have a law."""
+    total, weights = np.zeros(len(known)), (1.0, 1.0, _OF_REDSHIFT)
+    # the redshift's figure is a ratio of likelihoods, which means the same whatever is known
+    own = (known, known, known[:, :1])
+    for weight, law, figure, of_it in zip(weights, laws, found, own, strict=True):
         if law is not None and figure is not None:
-            total -= law.ln_chance(figure, known)
+            total -= weight * law.ln_chance(figure, of_it)
     return total
 
 

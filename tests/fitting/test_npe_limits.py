@@ -9,12 +9,16 @@ from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.fitting.npe import NpeFitter
 from pxdask.fitting.npe_limits import with_limits
+from pxdask.fitting.outliers import Law, OutlierLimit
 from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.npe.density import Shape, make_density, weight_shapes
+from pxdask.npe.features import n_inputs
 from pxdask.npe.mocks import make_mocks
 from pxdask.npe.network import Network
 from pxdask.npe.noise import NoiseModel
+from pxdask.npe.redshift_check import RedshiftCheck
 from pxdask.testing import seds_of
-from tests.npe.small import fit_settings, library, network
+from tests.npe.small import BANDS, fit_settings, library, network
 
 
 @cache
@@ -63,6 +67,35 @@ def test_false_alarms_are_those_asked_for(reweight):
     spoilt = prepared.fit(seds_of(flux, error))
     has = np.isfinite(flux[:, 2]) & (np.isfinite(flux).sum(axis=1) == flux.shape[1])
     assert np.mean(flagged(spoilt)[bright & has]) > 0.95
+
+
+@pytest.mark.slow
+def test_a_redshift_check_is_heard():
+    """A density that is certain of redshifts near 0.15, whatever the fluxes, makes others odd."""
+    shape = Shape(n_inputs(len(BANDS), redshift=False), 1, 4, 2, 1, 1)
+    weights = {k: np.zeros(dims, np.float32) for k, dims in weight_shapes("mixture", shape).items()}
+    # ln weight, mean, ln of one over the deviation, 0.05 of the prior's
+    weights["last_bias"] = np.array([0, 0, 3], np.float32)
+    check = RedshiftCheck((0.1, 0.2), make_density("mixture", shape, weights))
+    own = with_limits_of()
+    flux, error = mocks_at(0.15, own, 40)
+    # limits of a figure that is the same for all SEDs of a redshift: a law made by hand
+    plain = OutlierLimit.from_json(own.outliers["weighed"])
+    flat = Law((0.0,), (0.0,), tuple(np.linspace(-4.0, 0.0, 46)), 1.0)
+    limit = replace(plain, redshift=flat).to_json()
+    checked = replace(own, redshift_check=check, outliers={"weighed": limit})
+    checked = Network.from_dataset(checked.to_dataset())
+    for redshift in (0.15, 0.19):
+        one, other = (
+            at(redshift, each, max_rounds=2).fit(seds_of(flux, error))["outlier_score"].values
+            for each in (own, checked)
+        )
+        known = np.isfinite(one)
+        if redshift == 0.19:
+            assert np.all(other[known] > 1)
+        else:
+            # of a density 20 times the prior's: the law's chance is 0.33 there
+            assert np.mean(other[known] > 1) < 0.3
 
 
 def test_a_network_without_limits_says_so(caplog):

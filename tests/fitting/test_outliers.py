@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,49 @@ def test_limits_give_the_false_alarms_that_are_asked_for():
     assert np.mean(told) > 0.95
     alone = limit.ln_chance(Oddness(chi2[-1:], gap[-1:]), data, rows[-1:], redshift=redshift[-1:])
     np.testing.assert_array_equal(alone, ln_chance[-1:])
+
+
+@pytest.mark.statistical
+def test_an_unlikely_redshift_is_told():
+    rng = np.random.default_rng(5)
+    n, half = 8000, 4000
+    data = units(5 * rng.uniform(0.5, 2, (n, 19)), np.ones((n, 19)))
+    rows, redshift = np.arange(n), rng.uniform(1, 6, n)
+    known = what_is_known(data, rows, redshift=redshift)
+    # redshifts known to a deviation of 0.1 of a span of 5
+    place = rng.standard_normal(n)
+    figure = np.log(0.1 * np.sqrt(2 * np.pi) / 5) + 0.5 * place**2
+    found = Oddness(chi2_law.rvs(15, size=n, random_state=rng), 3 + rng.standard_normal(n), figure)
+    limit = outlier_limit(Oddness(*(each[:half] for each in found)), known[:half])
+    assert limit.redshift is not None
+    limit = OutlierLimit.from_json(json.loads(json.dumps(limit.to_json())))
+
+    def called(redshift_figure):
+        late = Oddness(found.chi2[half:], found.gap[half:], redshift_figure)
+        chance = limit.ln_chance(late, data, rows[half:], redshift=redshift[half:])
+        return np.mean(chance < np.log(0.04))
+
+    # binomial error of 4,000: 0.003; that of a learnt limit is as large
+    assert called(figure[half:]) == pytest.approx(0.04, abs=0.015)
+    # six deviations off
+    assert called(figure[half:] + 0.5 * ((place[half:] + 6) ** 2 - place[half:] ** 2)) > 0.95
+    # not known, it does not count: fewer are called outliers
+    assert called(None) == called(np.full(n - half, np.nan)) < 0.04
+
+
+def test_a_limit_of_two_figures_is_read_as_it_was_stored():
+    law = Law(mean=(0.0,) * 9, ln_variance=(0.0,) * 9, quantiles=(0.0,) * 46, tail=1.0)
+    one = replace(law, mean=(0.0,), ln_variance=(0.0,))
+    stored = {"chi2": law.to_json(), "gap": law.to_json(), "both": one.to_json()}
+    limit = OutlierLimit.from_json(stored)
+    assert limit == OutlierLimit(chi2=law, gap=law, total=one)
+    # tails of one: chances of 0.1 exp(-2) and 0.1 exp(-3), and of their sum, by hand; the redshift
+    # has no law
+    found = Oddness(np.array([2.0]), np.array([3.0]), np.array([1e3]))
+    data = units(np.ones((1, 5)), np.ones((1, 5)))
+    total = 2 * np.log(10) + 5
+    ln_chance = limit.ln_chance(found, data, np.arange(1), redshift=np.array([2.0]))
+    np.testing.assert_allclose(ln_chance, -np.log(10) - total)
 
 
 def test_too_few_mocks():
