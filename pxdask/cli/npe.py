@@ -142,7 +142,8 @@ def show(path: NetworkFile) -> None:
     for name, value in _facts(network, path).items():
         _say(f"{name}: {value}")
     out.print(_priors(network))
-    out.print(_noise(NoiseModel.from_json(network.noise_json), network))
+    out.print(_bands(network))
+    out.print(_noise(NoiseModel.from_json(network.noise_json)))
     out.print(_figures(network))
 
 
@@ -217,19 +218,31 @@ def _priors(network: Network) -> Table:
     return table
 
 
-def _noise(model: NoiseModel, network: Network | None = None) -> Table:
+def _bands(network: Network) -> Table:
+    """Return a table of the bands."""
+    table = Table(title="bands")
+    for column in ("band", "pivot [Angstrom]", "filter digest"):
+        table.add_column(escape(column))
+    for band, wave, digest in zip(network.bands, network.pivot_wave, network.filters, strict=True):
+        table.add_row(band, f"{wave:.0f}", digest)
+    return table
+
+
+def _noise(model: NoiseModel) -> Table:
     """Return a table of the noise of each band."""
     table = Table(title="noise")
-    columns = ["band", "filter digest", "pivot [Angstrom]"] if network else ["band"]
-    columns += ["depth, 1 sigma [uJy]", "scatter [dex]", "photon variance / flux [uJy]", "present"]
-    for column in columns:
+    for column in (
+        "band",
+        "depth, 1 sigma [uJy]",
+        "scatter [dex]",
+        "photon variance / flux [uJy]",
+        "present",
+    ):
         table.add_column(escape(column))
     present = model.shares @ model.patterns
     for k, band in enumerate(model.bands):
-        own = (network.filters[k], f"{network.pivot_wave[k]:.0f}") if network else ()
         table.add_row(
             band,
-            *own,
             f"{model.depth[k]:.4g}",
             f"{model.covariance[k, k] ** 0.5:.3f}",
             f"{model.photon[k]:.3g}",
