@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
-from pxdask.core.errors import DataError
+from pxdask.core.errors import ConfigError, DataError
 from pxdask.kernels.closest import closeness, downhill_steps
 
 if TYPE_CHECKING:
@@ -223,9 +223,12 @@ class OutlierLimit:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> OutlierLimit:
         """Return the limit of JSON values."""
-        # of two figures, the total was stored as "both"
-        names = {"both": "total"}
-        return cls(**{names.get(k, k): Law.from_json(law) for k, law in values.items()})
+        if unknown := set(values) - {each.name for each in fields(cls)}:
+            raise ConfigError(
+                f"the network's limits of outliers are of another version: they tell of"
+                f" {', '.join(sorted(unknown))}; train it anew"
+            )
+        return cls(**{name: Law.from_json(law) for name, law in values.items()})
 
 
 def what_is_known(units: InUnits, sed: Indices, *, redshift: Floats | None) -> Floats:
@@ -303,6 +306,11 @@ def _total(laws: Sequence[Law | None], found: Oddness, known: Floats) -> Floats:
 
 def _dot(known: Floats, coefficients: Sequence[float]) -> Floats:
     """Return sums over what is known, in order, so that none depends on how many SEDs there are."""
+    if len(coefficients) > known.shape[1]:
+        raise ConfigError(
+            f"the network's limits of outliers depend on {len(coefficients)} figures of an SED, of"
+            f" which this pxdask knows {known.shape[1]}: they are of another version; train it anew"
+        )
     total = np.zeros(len(known))
     for k, coefficient in enumerate(coefficients):
         total += coefficient * known[:, k]

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import chdtri
 from scipy.stats import chi2 as chi2_law
 
-from pxdask.core.errors import DataError
+from pxdask.core.errors import ConfigError, DataError
 from pxdask.fitting.npe_draws import in_units
 from pxdask.fitting.outliers import (
     LEAST_MOCKS,
@@ -142,10 +142,10 @@ def test_an_unlikely_redshift_is_told():
     assert called(None) == called(np.full(n - half, np.nan)) < 0.04
 
 
-def test_a_limit_of_two_figures_is_read_as_it_was_stored():
+def test_a_limit_of_two_figures_by_hand():
     law = Law(mean=(0.0,) * 9, ln_variance=(0.0,) * 9, quantiles=(0.0,) * 46, tail=1.0)
     one = replace(law, mean=(0.0,), ln_variance=(0.0,))
-    stored = {"chi2": law.to_json(), "gap": law.to_json(), "both": one.to_json()}
+    stored = {"chi2": law.to_json(), "gap": law.to_json(), "total": one.to_json()}
     limit = OutlierLimit.from_json(stored)
     assert limit == OutlierLimit(chi2=law, gap=law, total=one)
     # tails of one: chances of 0.1 exp(-2) and 0.1 exp(-3), and of their sum, by hand; the redshift
@@ -155,6 +155,17 @@ def test_a_limit_of_two_figures_is_read_as_it_was_stored():
     total = 2 * np.log(10) + 5
     ln_chance = limit.ln_chance(found, data, np.arange(1), redshift=np.array([2.0]))
     np.testing.assert_allclose(ln_chance, -np.log(10) - total)
+
+
+def test_limits_of_another_version_are_refused():
+    law = Law(mean=(0.0,) * 30, ln_variance=(0.0,), quantiles=(0.0,) * 46, tail=1.0)
+    with pytest.raises(ConfigError, match="they tell of both; train it anew"):
+        OutlierLimit.from_json({"both": law.to_json()})
+    data, found = units(np.ones((1, 5)), np.ones((1, 5))), Oddness(np.ones(1), np.ones(1))
+    with pytest.raises(ConfigError, match="depend on 30 figures"):
+        OutlierLimit(chi2=law, gap=law, total=law).ln_chance(
+            found, data, np.arange(1), redshift=np.array([2.0])
+        )
 
 
 def test_too_few_mocks():
