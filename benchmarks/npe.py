@@ -55,7 +55,7 @@ def measure(n_mocks: int = N_MOCK) -> list[Row]:
     chosen = problem("delayed_tau", settings, dust="charlot_fall")
     made = trained(chosen)
     begin = process_time()
-    make_mocks(chosen.library, chosen.noise, n=n_mocks, seed=4, settings=settings)
+    make_mocks(chosen.model_library, chosen.noise, n=n_mocks, seed=4, settings=settings)
     mock_seconds = process_time() - begin
     library = chosen.at(REDSHIFT, made.network, n_models=N_MODEL)
     mocks = make_mocks(library, chosen.noise, n=2 * N_SED, seed=3, settings=settings)

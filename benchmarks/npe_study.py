@@ -104,7 +104,7 @@ class Problem:
 
     Attributes
     ----------
-    library : ModelLibrary
+    model_library : ModelLibrary
         Of all redshifts.
     noise : NoiseModel
         Of pixels.
@@ -112,17 +112,21 @@ class Problem:
         Of fit and training.
     """
 
-    library: ModelLibrary
+    model_library: ModelLibrary
     noise: NoiseModel
     settings: FitConfig
 
     def at(self, redshift: float, network: Network, *, n_models: int = N_DENSE) -> ModelLibrary:
         """Return the models of one redshift, with a network."""
-        priors = {k: v for k, v in self.library.settings.priors.items() if k != "redshift"}
+        priors = {k: v for k, v in self.model_library.settings.priors.items() if k != "redshift"}
         changed = {"priors": priors, "n_models": n_models}
-        settings = self.library.settings.model_copy(update=changed)
+        settings = self.model_library.settings.model_copy(update=changed)
         library = make_library(
-            self.library.ssp, self.library.filters, settings=settings, redshift=redshift, seed=SEED
+            self.model_library.ssp,
+            self.model_library.filters,
+            settings=settings,
+            redshift=redshift,
+            seed=SEED,
         )
         return replace(library, network=network.to_dataset)
 
@@ -158,11 +162,12 @@ def trained(chosen: Problem, *, kept: Path | None = None) -> Trained:
         return Trained(Network.from_dataset(read(kept)), np.nan, np.nan)
     cpu, start = time.process_time(), time.perf_counter()
     network = train(
-        chosen.library, noise=chosen.noise, settings=chosen.settings, seed=SEED, checkpoint=kept,
+        chosen.model_library, noise=chosen.noise, settings=chosen.settings, seed=SEED,
+        checkpoint=kept,
         progress=lambda at: print(f"  {at.done} {at.loss:.3f} {at.held_loss:.3f}", flush=True),
     )  # fmt: skip
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
-    network = with_limits(with_redshift_check(network, chosen.library), chosen.library)
+    network = with_limits(with_redshift_check(network, chosen.model_library), chosen.model_library)
     if kept is not None:
         publish(network.to_dataset(), kept)
     return Trained(network, seconds, cpu)
@@ -170,7 +175,9 @@ def trained(chosen: Problem, *, kept: Path | None = None) -> Trained:
 
 def test_mocks(chosen: Problem, n: int) -> Mocks:
     """Return mocks that the network has not seen."""
-    return make_mocks(chosen.library, chosen.noise, n=n, seed=TEST_SEED, settings=chosen.settings)
+    return make_mocks(
+        chosen.model_library, chosen.noise, n=n, seed=TEST_SEED, settings=chosen.settings
+    )
 
 
 def draws_of(network: Network, mocks: Mocks, *, n_draws: int, redshift: float = 0.0) -> Draws:
@@ -291,7 +298,9 @@ def spoil(mocks: Mocks, chosen: Problem) -> dict[str, Seds]:
 
 def _stars(mocks: Mocks, chosen: Problem, rng: np.random.Generator) -> Seds:
     """Return black bodies as bright as mocks, with their errors before systematic ones."""
-    wave = np.array([np.average(f.wave, weights=f.transmission) for f in chosen.library.filters])
+    wave = np.array(
+        [np.average(f.wave, weights=f.transmission) for f in chosen.model_library.filters]
+    )
     coldest, hottest = STAR_KELVIN
     kelvin = coldest * (hottest / coldest) ** rng.random((len(mocks), 1))
     # Planck's law; 1.4388e8 Angstrom K is h c / k (CODATA 2018)

@@ -201,7 +201,7 @@ class _Problem:
         Mocks drawn to be held out, and for each slice: before those too faint are left out.
     n_slices : int
         Slices.
-    library : ModelLibrary
+    model_library : ModelLibrary
         What mocks are made of.
     centre, width : (n_input,) float64
         Mean and deviation of the inputs held out; a width of one where there is none.
@@ -214,7 +214,7 @@ class _Problem:
     n_held: int
     n_slice: int
     n_slices: int
-    library: ModelLibrary
+    model_library: ModelLibrary
     centre: Floats
     width: Floats
     mass_centre: float
@@ -231,7 +231,7 @@ class _Problem:
 
     def standard(self, mocks: Mocks) -> tuple[Singles, Singles]:
         """Return standardised inputs and targets of mocks."""
-        values, relative = _inputs_and_mass(mocks, self.library)
+        values, relative = _inputs_and_mass(mocks, self.model_library)
         values -= self.centre.astype(np.float32)
         values /= self.width.astype(np.float32)
         return values, targets(mocks.unit, (relative - self.mass_centre) / self.mass_width)

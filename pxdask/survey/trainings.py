@@ -69,7 +69,7 @@ class Training:
 
     Attributes
     ----------
-    library : ModelLibrary
+    model_library : ModelLibrary
         Models; where redshift is told, with a prior that is the range of it.
     noise : NoiseModel
         Errors of the mocks.
@@ -79,7 +79,7 @@ class Training:
         Whether redshift is a target.
     """
 
-    library: ModelLibrary
+    model_library: ModelLibrary
     noise: NoiseModel
     fit: FitConfig
     free_redshift: bool
@@ -87,7 +87,7 @@ class Training:
     @property
     def key(self) -> str:
         """Content key of all that decides the weights, but for the machine they are of."""
-        library, fit = self.library, self.fit
+        library, fit = self.model_library, self.fit
         facts: dict[str, Any] = {
             "version": VERSION,
             "models": library.settings.model_dump(mode="json", exclude=_NO_MATTER),
@@ -133,7 +133,7 @@ class Training:
         """
         found = self._trained(report, checkpoint) if known is None else known
         settings = self.fit.model_dump(mode="json")
-        return with_limits(replace(found, settings=settings), self.library)
+        return with_limits(replace(found, settings=settings), self.model_library)
 
     def _trained(
         self, report: Callable[[Progress], None] | None, checkpoint: Path | None
@@ -142,15 +142,15 @@ class Training:
         require_jax()
         logger.info("training with %d mocks", self.fit.npe.n_mocks)
         found = train(
-            self.library,
+            self.model_library,
             noise=self.noise,
             settings=self.fit,
-            seed=self.library.seed,
+            seed=self.model_library.seed,
             redshift_given=not self.free_redshift,
             progress=report,
             checkpoint=checkpoint,
         )
-        found = with_redshift_check(found, self.library)
+        found = with_redshift_check(found, self.model_library)
         return replace(found, origin={**found.origin, "training": self.key})
 
 

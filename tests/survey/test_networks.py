@@ -148,7 +148,7 @@ def test_the_key_of_a_training_is_of_what_decides_it():
 
 
 def test_a_single_redshift_is_fixed():
-    library = training(npe={"redshift": (0.5, 0.5)}).library
+    library = training(npe={"redshift": (0.5, 0.5)}).model_library
     assert library.redshift == 0.5
     assert "redshift" not in library.settings.priors
 
