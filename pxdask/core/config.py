@@ -24,6 +24,7 @@ from pxdask.core.bands import (
 from pxdask.core.fits import FitConfig, MapConfig
 from pxdask.core.ifs import IfsConfig
 from pxdask.core.models import ModelConfig
+from pxdask.core.morphology import MorphologyConfig
 from pxdask.core.settings import TEXT, FileSettings, Settings, setting
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ImageConfig",
     "MapConfig",
     "ModelConfig",
+    "MorphologyConfig",
     "PsfConfig",
     "RegionConfig",
     "SurveyConfig",
@@ -159,6 +161,9 @@ class SurveyConfig(FileSettings):
     models: ModelConfig = setting(ModelConfig(), unit=TEXT, about="models")
     fit: FitConfig = setting(FitConfig(), unit=TEXT, about="fitting")
     maps: MapConfig = setting(MapConfig(), unit=TEXT, about="maps")
+    morphology: MorphologyConfig | None = setting(
+        None, unit=TEXT, about="Sersic profiles of each galaxy; default: none"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> SurveyConfig:
@@ -172,6 +177,8 @@ class SurveyConfig(FileSettings):
             *(("images.region.bands", name) for name in self.images.region.bands),
         ]
         named.append(("images.region.measure_band", self.images.region.measure_band))
+        if self.morphology is not None:
+            named += [("morphology.bands", name) for name in self.morphology.bands]
         if isinstance(self.binning.snr, dict):
             named += [("binning.snr", name) for name in self.binning.snr]
         faults += [

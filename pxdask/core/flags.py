@@ -34,6 +34,10 @@ class Flag(IntFlag):
     """No model that a network was trained with looks like this SED."""
     HANDED_OVER = 4096
     """The network was not to be believed; another method made the posterior."""
+    BAD_CHI2 = 8192
+    """The best model is far from the data, by their errors."""
+    OFF_CENTRE = 16384
+    """The best model's centre ran away from the galaxy's position."""
 
 
 def flag_attrs() -> dict[str, object]:

@@ -469,6 +469,46 @@ NETWORK = Schema(
     },
     each=Var(("figure",), "float64", "", "figure of merit"),
 )
+STAMP = Schema(
+    "stamp",
+    1,
+    {
+        "flux": Var(("y", "x"), "float32", "uJy", "flux density per own pixel; NaN where missing"),
+        "flux_err": Var(("y", "x"), "float32", "uJy", "1-sigma uncertainty of flux"),
+        "masked": Var(("y", "x"), "bool", "", "pixels that count for nothing"),
+        "psf": Var(("psf_y", "psf_x"), "float64", "", "PSF on the stamp's pixels, of sum one"),
+    },
+)
+"""One band on its own pixels: attrs band, pivot_wave [Angstrom], wcs (header text), pixel_scale
+[arcsec]."""
+MORPHOLOGY = Schema(
+    "morphology",
+    1,
+    {
+        **_BAND,
+        **_QUANTILE,
+        "source": Var(("source",), "str", "", "galaxy, or number of a neighbour"),
+        "wave": Var(("wave",), "float64", "Angstrom", "wavelengths of the smooth functions"),
+        "data": Var(("band", "y", "x"), "float32", "uJy", "what was fitted; NaN where masked"),
+        "error": Var(("band", "y", "x"), "float32", "uJy", "its 1-sigma uncertainty"),
+        "model": Var(("band", "y", "x"), "float32", "uJy", "best model, sky included"),
+        "wcs": Var(("band",), "str", "", "header of the band's stamp"),
+        "pixel_scale": Var(("band",), "float64", "arcsec", "side of the band's pixels"),
+        "chi2": Var(("band",), "float64", "", "reduced chi-square of the best model"),
+        "n_pix": Var(("band",), "int32", "", "pixels fitted"),
+        "snr": Var(("source", "band"), "float64", "", "total flux over its error"),
+        "n_steps": Var((), "int32", "", "steps to the best model"),
+        "flags": Var(("source",), "uint16", "", "quality flags"),
+    },
+    each=Var(("source", "band", "quantile"), "float64", "", "posterior quantiles of a parameter"),
+    suffixes={
+        "_mean": Var(("source", "band"), "float64", "", "posterior mean"),
+        "_std": Var(("source", "band"), "float64", "", "posterior standard deviation"),
+        "_best": Var(("source", "band"), "float64", "", "value of the best model"),
+        "_curve": Var(("source", "wave", "quantile"), "float64", "", "smooth function, quantiles"),
+        "_samples": Var(("source", "band", "sample"), "float32", "", "posterior samples"),
+    },
+)
 SCHEMAS = {
     schema.tag: schema
     for schema in (
@@ -490,6 +530,8 @@ SCHEMAS = {
         LINES,
         LINE_MAPS,
         NETWORK,
+        STAMP,
+        MORPHOLOGY,
     )
 }
 """Every schema by its tag."""

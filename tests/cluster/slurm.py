@@ -52,7 +52,7 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
-MinJobAge=300
+MinJobAge=7200
 KillWait=2
 SlurmdTimeout=10
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -86,6 +86,10 @@ class Slurm:
     def jobs(self):
         """Return the numbers of the jobs that wait or run."""
         return [int(word) for word in self.call("squeue", "-h", "-o", "%i").split()]
+
+    def n_cut_off(self):
+        """Return how many jobs of the last two hours were ended as their time was over."""
+        return len(self.call("squeue", "-h", "-o", "%i", "-t", "TIMEOUT").split())
 
     def cancel(self, *jobs, patience_s=20.0):
         """End jobs, all if none is named, and wait until they are gone."""

@@ -1,0 +1,1 @@
+"""Sersic profiles of galaxies, of all bands together."""
