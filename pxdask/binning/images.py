@@ -139,6 +139,7 @@ def bin_images(
         **({} if wcs is None else {"wcs": wcs}),
     }
     values = _values(bin_map, sums, quality, min_snr=min_snr)
+    values["noise_area"] = np.broadcast_to(np.asarray(area, np.float64), len(names))
     coords = {"band": np.array(names, dtype=object), "pivot_wave": waves.astype(np.float64)}
     return _dataset(values, coords).assign_attrs(attrs)
 

@@ -41,7 +41,7 @@ class BinStage:
     config: BinConfig
     given: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     name: ClassVar[str] = "bins"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     inputs: ClassVar[tuple[str, ...]] = ("cube",)
     output: ClassVar[Schema] = BINS
 

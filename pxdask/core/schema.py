@@ -183,6 +183,13 @@ BINS = Schema(
         "flux_err": Var(("bin", "band"), "float64", "uJy", "1-sigma uncertainty of flux"),
         "n_pix": Var(("bin",), "int32", "", "pixels in the bin"),
         "flags": Var(("bin", "band"), "uint16", "", "quality flags"),
+        "noise_area": Var(
+            ("band",),
+            "float64",
+            "pix",
+            "pixels over which noise is correlated, by which errors have grown; default: one",
+            required=False,
+        ),
         "snr": Var(("bin", "band"), "float64", "", "signal-to-noise ratio", required=False),
         "limiting_band": Var(
             ("bin",), "int32", "", "number of the band of least S/N over demand", required=False
@@ -509,6 +516,40 @@ MORPHOLOGY = Schema(
         "_samples": Var(("source", "band", "sample"), "float32", "", "posterior samples"),
     },
 )
+RADIAL = Schema(
+    "radial",
+    1,
+    {
+        **_BAND,
+        **_QUANTILE,
+        "radius": Var(("ring",), "float64", "", "middle of the ring, in units of R_eff"),
+        "radius_arcsec": Var(("ring",), "float64", "arcsec", "middle of the ring"),
+        "radius_kpc": Var(("ring",), "float64", "kpc", "middle of the ring"),
+        "width": Var(("ring",), "float64", "", "width of the ring, in units of R_eff"),
+        "covered": Var(("ring",), "float64", "", "part of the ring that has a posterior"),
+        "n_bin": Var(("ring",), "float64", "", "bins that share the ring's area, effective"),
+        "half_light": Var(
+            ("band", "quantile"), "float64", "arcsec", "semi-major axis that holds half the flux"
+        ),
+        "half_mass": Var(
+            ("quantile",), "float64", "arcsec", "semi-major axis that holds half the mass"
+        ),
+        "half_sfr": Var(
+            ("quantile",), "float64", "arcsec", "semi-major axis that holds half the star formation"
+        ),
+        "mass_to_light": Var(
+            ("band", "quantile"), "float64", "", "half-mass over half-light semi-major axis"
+        ),
+        "half_mass_of_medians": Var(
+            (), "float64", "arcsec", "half-mass semi-major axis of the map of medians"
+        ),
+        "psf_fwhm": Var(("band",), "float64", "arcsec", "width of the PSF of flux and maps"),
+        "flags": Var((), "uint16", "", "quality flags"),
+    },
+    each=Var(("ring", "quantile"), "float64", "", "posterior quantiles of a mean over a ring"),
+)
+"""Profiles on ellipses: attrs ra, dec, angle [deg], axis_ratio, r_eff [arcsec], its source and
+band, kpc_per_arcsec."""
 SCHEMAS = {
     schema.tag: schema
     for schema in (
@@ -532,6 +573,7 @@ SCHEMAS = {
         NETWORK,
         STAMP,
         MORPHOLOGY,
+        RADIAL,
     )
 }
 """Every schema by its tag."""

@@ -15,12 +15,13 @@ from pxdask.core.schema import FIT, Schema
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.stage import deciding_settings, prepared
 from pxdask.kernels.likelihood import usable_bands
+from pxdask.kernels.noise import aperture_growth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import xarray as xr
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from pxdask.core.fits import FitConfig
     from pxdask.sps.libraries import ModelLibrary
@@ -59,7 +60,7 @@ class IntegratedStage:
     model_library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     name: ClassVar[str] = "integrated"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     inputs: ClassVar[tuple[str, ...]] = ("bins",)
     output: ClassVar[Schema] = FIT
 
@@ -91,7 +92,10 @@ class IntegratedStage:
         limit = (bins["flags"].values & int(Flag.UPPER_LIMIT)) != 0
         # an upper limit cannot be added to a flux
         error = np.where(limit, np.nan, bins["flux_err"].values)
-        flux, error = integrated_sed(bins["flux"].values, error)
+        area = bins["noise_area"].values if "noise_area" in bins else 1.0
+        flux, error = integrated_sed(
+            bins["flux"].values, error, n_pix=bins["n_pix"].values, noise_area=area
+        )
         if not usable_bands(flux, error).any():
             raise DataError(f"galaxy {galaxy_id}: no band has the light of all its bins")
         seds = Seds(flux[None], error[None], keys=((galaxy_id, self.name),))
@@ -109,14 +113,23 @@ class IntegratedStage:
         return self.config.model_copy(update={"spectrum": spectrum})
 
 
-def integrated_sed(flux: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Return the sums over bins of fluxes, and of their errors in quadrature.
+def integrated_sed(
+    flux: Floats, error: Floats, *, n_pix: ArrayLike = 1, noise_area: ArrayLike = 1.0
+) -> tuple[Floats, Floats]:
+    """Return the sums over bins of fluxes, and their errors.
+
+    Errors add in quadrature; but noise that is correlated over many pixels is so over the borders
+    of bins too, so that the sum has the growth of all its pixels instead of each bin's own.
 
     Parameters
     ----------
     flux, error : (n_bin, n_band) float64
         Flux density and its 1-sigma uncertainty [uJy]; a bin lacks a band where either is NaN or
         the uncertainty is not positive.
+    n_pix : (n_bin,) array_like of int
+        Pixels of each bin.
+    noise_area : (n_band,) array_like
+        Pixels over which noise is correlated [pix]; see `pxdask.kernels.noise.aperture_growth`.
 
     Returns
     -------
@@ -126,8 +139,11 @@ def integrated_sed(flux: Floats, error: Floats) -> tuple[Floats, Floats]:
     """
     usable = usable_bands(flux, error)
     light = np.where(usable, flux, 0.0)
-    variance = np.where(usable, error, 0.0) ** 2
-    total, total_err = light.sum(axis=0), np.sqrt(variance.sum(axis=0))
+    pixels = np.broadcast_to(n_pix, len(flux))[:, None]
+    # as if noise were white, and then grown as that of the pixels of all bins together
+    variance = np.where(usable, error, 0.0) ** 2 / aperture_growth(pixels, noise_area)
+    growth = aperture_growth((pixels * usable).sum(axis=0), noise_area)
+    total, total_err = light.sum(axis=0), np.sqrt(variance.sum(axis=0) * growth)
     snr = np.divide(total, total_err, out=np.full(total.shape, -np.inf), where=total_err > 0)
     count = usable.sum(axis=0)
     by_most = np.lexsort((snr, count))

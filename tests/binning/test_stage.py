@@ -67,7 +67,7 @@ def test_a_galaxy_by_hand(faint):
 
 def test_stage_names_itself():
     one = stage()
-    assert (one.name, one.version, one.inputs, one.output) == ("bins", 3, ("cube",), BINS)
+    assert (one.name, one.version, one.inputs, one.output) == ("bins", 4, ("cube",), BINS)
     assert one.settings()["min_diameter"] == 1.0
 
 

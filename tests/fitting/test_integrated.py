@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pxdask.binning.sums import bin_sums
 from pxdask.core.errors import DataError
 from pxdask.core.fits import FitConfig
 from pxdask.core.flags import Flag
@@ -42,6 +43,22 @@ def test_fluxes_add_up_and_errors_in_quadrature():
     flux, error = integrated_sed(np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[3.0, 1], [4, 1]]))
     np.testing.assert_array_equal(flux, [4.0, 1.0])
     np.testing.assert_allclose(error, [5.0, 2**0.5], rtol=1e-15)
+
+
+def test_of_correlated_noise_the_sum_has_the_error_of_one_bin_of_all_pixels():
+    """How a region is divided into bins does not change the error of its sum."""
+    rng = np.random.default_rng(4)
+    flux, error = rng.uniform(1.0, 2.0, (2, 3, 12, 12))
+    area = np.array([1.0, 9.0, 60.0])
+    quarters = np.add.outer(2 * (np.arange(12) // 6), np.arange(12) // 6)
+    bins, whole = (bin_sums(flux, error, m, noise_area=area) for m in (quarters, 0 * quarters))
+    total, total_err = integrated_sed(bins.flux, bins.flux_err, n_pix=bins.n_pix, noise_area=area)
+    np.testing.assert_allclose(total, whole.flux[0], rtol=1e-13)
+    np.testing.assert_allclose(total_err, whole.flux_err[0], rtol=1e-13)
+    quadrature = np.sqrt((bins.flux_err**2).sum(axis=0))
+    # 36 and 144 pixels: correlated over 60, a quarter has not all the growth of the whole
+    np.testing.assert_allclose(total_err[0], quadrature[0], rtol=1e-13)
+    assert total_err[2] > 1.3 * quadrature[2]
 
 
 @given(st.floats(0.0, 0.2), st.integers(0, 2))
