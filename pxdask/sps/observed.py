@@ -37,6 +37,10 @@ STELLAR_RESOLUTION = {
 [Angstrom, rest frame]: MILES, Falcon-Barroso et al. 2011 (A&A 532, A95); beyond its end STELIB,
 Le Borgne et al. 2003 (A&A 402, 433). Products are known by the name in ``attrs["library"]``."""
 
+BROAD_GAS = "fsps"
+"""Word in ``attrs["source"]`` of products whose emission lines have a width of their own, about
+that of the stars' lines; those of others are each in one bin."""
+
 UNIT = 1e-17
 """Unit of spectra [erg s-1 cm-2 Angstrom-1]."""
 
@@ -174,8 +178,8 @@ class Observer:
     library's stars (`STELLAR_RESOLUTION`), of the library's bins and of the data's, in
     quadrature: these three are in the models already. Where the library's stars are coarser
     than the data, the models stay as they are and cannot match the data, which is logged; a
-    velocity dispersion that is given counts as part of what is wanted. Lines of gas, which
-    have no width in the library, come out narrower than those of stars.
+    velocity dispersion that is given counts as part of what is wanted. Lines of gas, but
+    for those of some products (`BROAD_GAS`), have no width to be taken off but the bins'.
 
     Where redshifts differ, spectra are made in fine bins for intervals of 0.01 in ln(1 + z),
     shifted to the model's own redshift, and put into the data's bins; the line spread
@@ -260,7 +264,6 @@ class Observer:
         wave = 0.5 * (edges[1:] + edges[:-1])
         # Where the interval's middle redshift puts what is made at its start.
         stretch = 1.0 if edges is self.edges else np.exp(0.5 * _SHIFT)
-        own = self._library_sigma(wave, redshift)
         pixel = np.interp(wave * stretch, self.wave, np.diff(self.edges)) / np.sqrt(12.0) / stretch
         if edges is not self.edges:
             pixel = np.hypot(pixel, np.diff(edges) / np.sqrt(12.0))
@@ -268,25 +271,27 @@ class Observer:
         lsf = np.zeros(wave.size)
         if self._lsf is not None:
             lsf = np.interp(wave * stretch, self.wave, self._lsf) / FWHM_PER_SIGMA / stretch
-        extra = total_sigma(
-            wave,
-            velocity=self._sigma,
-            lsf_wave=wave,
-            lsf_sigma=lsf,
-            library_sigma=np.hypot(own, pixel) if known else 0.0,
-        )
+        stars, gas = (
+            total_sigma(
+                wave, velocity=self._sigma, lsf_wave=wave, lsf_sigma=lsf,
+                library_sigma=np.hypot(own, pixel) if known else 0.0,
+            )
+            for own in self._library_sigmas(wave, redshift)
+        )  # fmt: skip
         engine = SpectrumEngine(
             self._ssp, settings=self._settings, redshift=redshift, frame="observed",
-            wave_edges=edges, lsf=(wave, extra),
+            wave_edges=edges, lsf=(wave, stars), gas_lsf=(wave, gas),
         )  # fmt: skip
         universe = age_of_universe(self._settings, redshift=redshift)
         return _View(engine, redshift, float(np.log10(universe)))
 
-    def _library_sigma(self, wave: Floats, redshift: float) -> Floats:
-        """Return the width of the library's lines at observed wavelengths [Angstrom]."""
+    def _library_sigmas(self, wave: Floats, redshift: float) -> tuple[Floats, Floats]:
+        """Return the widths of stars' and gas's lines at observed wavelengths [Angstrom]."""
         rest = wave / (1 + redshift)
-        stars = library_fwhm(self._ssp, rest) / FWHM_PER_SIGMA
-        return np.asarray((1 + redshift) * np.hypot(stars, self._bin_width(rest) / np.sqrt(12.0)))
+        bins = self._bin_width(rest) / np.sqrt(12.0)
+        stars = np.hypot(library_fwhm(self._ssp, rest) / FWHM_PER_SIGMA, bins)
+        gas = stars if BROAD_GAS in str(self._ssp.attrs.get("source", "")) else bins
+        return (1 + redshift) * stars, (1 + redshift) * gas
 
     def _bin_width(self, rest: Floats) -> Floats:
         """Return the width of the library's bins at rest-frame wavelengths [Angstrom]."""

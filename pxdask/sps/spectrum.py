@@ -71,6 +71,9 @@ class SpectrumEngine:
     lsf : (wave, sigma), optional
         Line spread function of an instrument: standard deviation at some observed
         wavelengths, linear between [Angstrom].
+    gas_lsf : (wave, sigma), optional
+        The same for the light of gas, whose lines have less width of their own in the product
+        than those of stars. Default: ``lsf``.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class SpectrumEngine:
         wave_edges: Floats | None = None,
         velocity: float = 0.0,
         lsf: tuple[Floats, Floats] | None = None,
+        gas_lsf: tuple[Floats, Floats] | None = None,
     ) -> None:
         if frame == "observed" and redshift is None:
             raise ConfigError("spectra in the observed frame need a redshift; got None")
@@ -120,17 +124,20 @@ class SpectrumEngine:
         given = None if wave_edges is None else np.asarray(wave_edges, dtype=np.float64)
         self.wave_edges = stars.wave_edges * stretch if given is None else given
         self.wave = stars.wave * stretch if given is None else _centres(given)
-        if native:
-            view: Callable[[Spectra], Spectra] = _same
-        else:
-            view = _broadened(stars.wave_edges * stretch, self.wave_edges, velocity, lsf)
+        view: Callable[[Spectra], Spectra] = _same
+        gas_view = view
+        if not native:
+            edges = stars.wave_edges * stretch
+            view = gas_view = _broadened(edges, self.wave_edges, velocity, lsf)
+            if gas_lsf is not None:
+                gas_view = _broadened(edges, self.wave_edges, velocity, gas_lsf)
         self._scale = np.ones(self.wave.size)
         if frame == "observed" and redshift is not None:
             distance = luminosity_distance(settings, redshift=redshift) * MPC_CM
             absorbed = igm_transmission(settings, stars.wave, redshift=redshift)
             seen = view(absorbed.astype(np.float32)).astype(np.float64)
             self._scale = seen * LSUN_ERG_S / (4 * np.pi * distance**2 * stretch)
-        self._columns = _spectral_columns(stars, settings, self.wave / stretch, view)
+        self._columns = _spectral_columns(stars, settings, self.wave / stretch, view, gas_view)
         # bins that leave wavelengths out do not tell the energy that dust absorbs
         self._widths = np.diff(stars.wave_edges) if native else np.empty(0)
         self._energy_columns = make_columns(
@@ -257,13 +264,17 @@ def _broadened(
 
 
 def _spectral_columns(
-    stars: Populations, settings: ModelConfig, wave: Floats, view: Callable[[Spectra], Spectra]
+    stars: Populations,
+    settings: ModelConfig,
+    wave: Floats,
+    view: Callable[[Spectra], Spectra],
+    gas_view: Callable[[Spectra], Spectra],
 ) -> Columns:
     """Return columns of one wavelength each, gas apart from stars."""
     law = LAWS[settings.dust]
     return Columns(
         stars=view(stars.stars),
-        nebular=view(stars.nebular),
+        nebular=gas_view(stars.nebular),
         ionising=stars.ionising,
         young=stars.young,
         young_share=stars.young_share,

