@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONLY ?=
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check docs bench format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pxdask simulate catalogs/demo.ecsv --out demo/images
@@ -21,6 +21,10 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.test
+	$(BIN)/python docs/pages.py
+	$(BIN)/sphinx-build -W -b html -c docs . docs/_build
+
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks $(ONLY)
 
@@ -29,7 +33,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf demo $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf demo docs/_build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,5 +47,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[bc03]' --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[bc03]' --group test --group docs --group lint
 	@touch $@ $(VENV)/.demo

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("models", "images", "binning", "fitting", "mcmc", "npe", "ifs", "survey")
+NAMES = ("models", "images", "binning", "fitting", "mcmc", "npe", "ifs", "morphology", "survey")
 
 
 def main(names: list[str]) -> int:

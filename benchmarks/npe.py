@@ -12,7 +12,7 @@ robust scatter of log mass [dex], `npe_*_coverage` the part of true masses withi
 their baselines are RDSPS's.
 
 ``python -m benchmarks npe`` trains with `N_MOCK` mocks that come again eight times;
-``python -m benchmarks.npe 1000000`` prints the same with a million, and 16000000 that of a survey.
+``python -m benchmarks.npe 1000000`` prints the same with a million, and 32000000 that of a survey.
 """
 
 from __future__ import annotations

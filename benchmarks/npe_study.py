@@ -19,7 +19,7 @@ from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.io.filters import load_filters
 from pxdask.io.stores import publish, read
 from pxdask.npe.calibration import ranks
-from pxdask.npe.mocks import Mocks, make_mocks
+from pxdask.npe.mocks import Mocks, at_redshift, make_mocks
 from pxdask.npe.network import Network
 from pxdask.npe.noise import NoiseModel
 from pxdask.npe.redshift_training import with_redshift_check
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SEED, TEST_SEED = 1, 2
+SEED, TEST_SEED = 1, 11
 RANGE = (1.0, 6.0)
 """Redshifts that networks are trained for."""
 
@@ -118,16 +118,8 @@ class Problem:
 
     def at(self, redshift: float, network: Network, *, n_models: int = N_DENSE) -> ModelLibrary:
         """Return the models of one redshift, with a network."""
-        priors = {k: v for k, v in self.model_library.settings.priors.items() if k != "redshift"}
-        changed = {"priors": priors, "n_models": n_models}
-        settings = self.model_library.settings.model_copy(update=changed)
-        library = make_library(
-            self.model_library.ssp,
-            self.model_library.filters,
-            settings=settings,
-            redshift=redshift,
-            seed=SEED,
-        )
+        settings = self.model_library.settings.model_copy(update={"n_models": n_models})
+        library = at_redshift(replace(self.model_library, settings=settings), redshift)
         return replace(library, network=network.to_dataset)
 
 

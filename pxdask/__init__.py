@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pxdask.survey.results import Run, open_run
     from pxdask.survey.sed_fit import fit
     from pxdask.survey.submit import resume, submit
+    from pxdask.survey.viewing import view
 
 _HOMES = {
     "CatalogConfig": "pxdask.core.catalogs",
@@ -43,6 +44,7 @@ _HOMES = {
     "read_catalog": "pxdask.io.catalog",
     "resume": "pxdask.survey.submit",
     "submit": "pxdask.survey.submit",
+    "view": "pxdask.survey.viewing",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "read_catalog",
     "resume",
     "submit",
+    "view",
 ]
 __version__ = "0.1.0"
 

@@ -1,10 +1,12 @@
 """The notebooks run from top to bottom."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,7 +16,7 @@ from tests.cluster.slurm import local_slurm
 from tests.paths import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-ON_A_CLUSTER = REPOSITORY / "notebooks" / "02_cluster.ipynb"
+ON_A_CLUSTER = REPOSITORY / "notebooks" / "03_scaling_out.ipynb"
 EXECUTE = """
 import sys
 from nbclient import NotebookClient
@@ -33,10 +35,18 @@ print([output.output_type for cell in book.cells for output in cell.get("outputs
 
 PATIENCE_S = 600.0
 
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+"""Of a user who has activated the virtual environment: cells call ``pxdask`` by its name."""
+
 
 def words(path, folder, *lines):
     """Return the command that executes a notebook."""
     return [sys.executable, "-W", "ignore", "-c", EXECUTE, str(path), str(folder), *lines]
+
+
+def executed(command):
+    """Return a command that has run to its end."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
 @pytest.fixture
@@ -63,7 +73,7 @@ def test_no_outputs_are_stored(path):
     "path", [path for path in NOTEBOOKS if path != ON_A_CLUSTER], ids=lambda path: path.stem
 )
 def test_notebook_runs(path, folder):
-    done = subprocess.run(words(path, folder), capture_output=True, text=True, check=False)
+    done = executed(words(path, folder))
     assert done.returncode == 0, done.stderr
     assert "display_data" in done.stdout
     assert "'error'" not in done.stdout
@@ -95,7 +105,9 @@ def test_a_notebook_is_closed_in_mid_run_and_opened_again(slurm, folder):
     command = words(ON_A_CLUSTER, folder, f"cluster |= {here}", "catalog = catalog[2:3]")
     store = folder.parent / "demo" / "cluster" / "run"
 
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     until(lambda: any(store.rglob("fit-0*.zarr.zip")), "no block of bins is fitted", first)
     assert slurm.jobs()
     (kernel,) = psutil.Process(first.pid).children()
@@ -108,7 +120,7 @@ def test_a_notebook_is_closed_in_mid_run_and_opened_again(slurm, folder):
     before = noted(left)
     assert before
 
-    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    second = executed(command)
     assert second.returncode == 0, second.stderr
     assert "display_data" in second.stdout
     assert "'error'" not in second.stdout

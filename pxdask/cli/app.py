@@ -1,9 +1,15 @@
-"""Commands of ``pxdask``: simulate, check, run, resume, status, maps, and groups of others."""
+"""Commands of ``pxdask``: simulate, check, run, resume, status, maps; those of other modules.
+
+Their order in ``--help``, and an example of each, are in `pxdask.cli.story`.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +20,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from pxdask.cli import bins, filters, ifs, models, npe, psf, ssp
+from pxdask.cli.cite import cite
 from pxdask.cli.cluster import ClusterOption, client_of
 from pxdask.cli.cluster import app as cluster_app
 from pxdask.cli.explain import explain, task
+from pxdask.cli.export import export
+from pxdask.cli.failing import EXIT_ERROR, TRACEBACK, guarded
 from pxdask.cli.fit import fit
+from pxdask.cli.importing import import_files
+from pxdask.cli.morphology import morphology
+from pxdask.cli.plot import plot
+from pxdask.cli.report import report as report_pages
+from pxdask.cli.start import init
 from pxdask.cli.store import collect, du, gc, verify
+from pxdask.cli.story import Part, Story, exit_code_lines
 from pxdask.cli.watch import logs, watch_run
-from pxdask.core.errors import PxdaskError
 from pxdask.core.remote import location
 
 if TYPE_CHECKING:
@@ -31,25 +45,27 @@ if TYPE_CHECKING:
 EXIT_FAILURES = 1
 """The run went through, but some galaxies failed."""
 
-EXIT_ERROR = 2
-"""Nothing was done: an argument, the configuration or the catalogue is wrong."""
-
 MAX_SHOWN = 30
 
+__all__ = ["EXIT_ERROR", "EXIT_FAILURES", "app", "main"]
+
 app = typer.Typer(
+    cls=Story,
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     add_completion=True,
     rich_markup_mode=None,
     help="Spatially resolved SED fitting of galaxies: catalogue and images in, maps out.",
+    epilog=exit_code_lines(),
 )
-app.add_typer(models.app, name="models")
-app.add_typer(ssp.app, name="ssp")
-app.add_typer(filters.app, name="filters")
-app.add_typer(psf.app, name="psf")
-app.add_typer(bins.app, name="bins")
-app.add_typer(ifs.app, name="ifs")
-app.add_typer(npe.app, name="npe")
-app.add_typer(cluster_app, name="cluster")
+app.add_typer(models.app, name="models", cls=Part)
+app.add_typer(ssp.app, name="ssp", cls=Part)
+app.add_typer(filters.app, name="filters", cls=Part)
+app.add_typer(psf.app, name="psf", cls=Part)
+app.add_typer(bins.app, name="bins", cls=Part)
+app.add_typer(ifs.app, name="ifs", cls=Part)
+app.add_typer(npe.app, name="npe", cls=Part)
+app.add_typer(cluster_app, name="cluster", cls=Part)
 out = Console()
 err = Console(stderr=True)
 
@@ -67,6 +83,7 @@ Galaxy = Annotated[list[str] | None, typer.Option(help="only this galaxy; may be
 FromStage = Annotated[
     str | None, typer.Option("--from", help="make this stage and all after it again")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs: docs/cli.md")]
 Report = Annotated[Path | None, typer.Option(help="HTML file for Dask's performance report")]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="try again what failed with the same input")
@@ -74,17 +91,18 @@ RetryFailed = Annotated[
 
 
 def main() -> None:
-    """Run the command line; known errors are one message and an exit code, not a traceback."""
-    try:
-        app()
-    except PxdaskError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(EXIT_ERROR) from None
+    """Run the command line; errors are a message and an exit code, not a traceback."""
+    guarded(app, sys.argv[1:])
 
 
 @app.callback()
 def _setup(
-    *, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log every task")] = False
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="log every task")] = False,
+    traceback: Annotated[  # noqa: ARG001  `guarded` has taken it; here it gets its help
+        bool,
+        typer.Option(TRACEBACK, help="show where an error comes from; also PXDASK_TRACEBACK=1"),
+    ] = False,
 ) -> None:
     """Set up logging for all commands."""
     level = logging.INFO if verbose else logging.WARNING
@@ -102,7 +120,10 @@ def simulate(
         list[str] | None, typer.Option(help="spectral cubes too: manga, califa; may be repeated")
     ] = None,
 ) -> None:
-    """Make mock images of a catalogue's galaxies in 12 bands, GALEX to WISE, with their truth."""
+    """Make mock images of a catalogue's galaxies, with their truth.
+
+    Twelve bands, from GALEX to WISE.
+    """
     from pxdask.survey.mock import make_mocks  # noqa: PLC0415
 
     made = make_mocks(catalog, folder, seed=seed, ifus=ifu or ())
@@ -115,8 +136,14 @@ def check(
     config: ConfigFile,
     data_root: DataRoot = None,
     store: StoreOption = ".",
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Open all headers and check filters, PSFs, units, positions and disk space; run nothing."""
+    """Find what would fail, before anything runs.
+
+    Opens the headers of all images, and looks at filters, PSFs, units, positions and disk space.
+    Exit code 1 if something is wrong.
+    """
     from pxdask.core.config import SurveyConfig  # noqa: PLC0415
     from pxdask.core.config import data_root as root_of  # noqa: PLC0415
     from pxdask.io.catalog import read_catalog  # noqa: PLC0415
@@ -125,14 +152,25 @@ def check(
     table, settings = read_catalog(catalog), SurveyConfig.load(config)
     root = str(Path(root_of(data_root)).resolve())
     found = preflight(table, settings, root=root, store=location(store))
-    for message in (*found.notes, *found.problems):
-        out.print(str(message), markup=False, highlight=False, soft_wrap=True)
     good = 0 if found.fatal else len(table) - len(found.bad_galaxies)
-    out.print(
-        f"{good} of {len(table)} galaxies can run, in {len(settings.bands)} bands;"
-        f" about {found.bytes_needed / 1e6:.0f} MB",
-        highlight=False,
-    )
+    if as_json:
+        values = {
+            "galaxies": len(table),
+            "can_run": good,
+            "bands": len(settings.bands),
+            "bytes_needed": found.bytes_needed,
+            "problems": [asdict(problem) for problem in found.problems],
+            "notes": list(found.notes),
+        }
+        typer.echo(json.dumps(values, indent=2))
+    else:
+        for message in (*found.notes, *found.problems):
+            out.print(str(message), markup=False, highlight=False, soft_wrap=True)
+        out.print(
+            f"{good} of {len(table)} galaxies can run, in {len(settings.bands)} bands;"
+            f" about {found.bytes_needed / 1e6:.0f} MB",
+            highlight=False,
+        )
     if found.problems:
         raise typer.Exit(EXIT_FAILURES)
 
@@ -156,7 +194,10 @@ def run(
     check: Annotated[bool, typer.Option(help="check all files before anything runs")] = True,
     report: Report = None,
 ) -> None:
-    """Make maps of a catalogue's galaxies; run again to go on with what is missing."""
+    """Make maps of a catalogue's galaxies.
+
+    Run it again to go on with what is missing.
+    """
     from pxdask.survey.submit import submit  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -190,7 +231,7 @@ def resume(
     retry_failed: RetryFailed = False,
     report: Report = None,
 ) -> None:
-    """Go on with a run from its own copy of the settings and the catalogue."""
+    """Go on with a run, by its own copy of settings and catalogue."""
     from pxdask.survey.submit import resume as go_on  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -207,10 +248,17 @@ def resume(
     _report(done)
 
 
+app.command()(init)
+app.command("import")(import_files)
 app.command()(fit)
+app.command()(plot)
+app.command("report")(report_pages)
+app.command()(morphology)
+app.command()(cite)
 app.command()(logs)
 app.command()(explain)
 app.command()(task)
+app.command()(export)
 for command in (verify, collect, du, gc):
     app.command()(command)
 
@@ -221,6 +269,7 @@ def status(
     *,
     watch: Annotated[bool, typer.Option("--watch", help="look on until the run is over")] = False,
     every: Annotated[float, typer.Option(help="time between two looks [s]", min=0.1)] = 2.0,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a run has done, and what failed with the reason."""
     from pxdask.survey.results import open_run  # noqa: PLC0415
@@ -228,6 +277,9 @@ def status(
     done = open_run(store)
     if watch:
         watch_run(done, every_s=every)
+        return
+    if as_json:
+        typer.echo(json.dumps(_status_values(done), indent=2))
         return
     out.print(_rich(done.status(), "stages"))
     _show_failures(done)
@@ -237,7 +289,7 @@ def status(
 
 @app.command()
 def maps(store: StoreArgument) -> None:
-    """List the files of the finished galaxies: maps as FITS, and a picture of them."""
+    """List the files of finished galaxies: maps as FITS, a picture."""
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     _list_maps(open_run(store))
@@ -276,6 +328,29 @@ def _show_failures(done: Run) -> None:
         out.print(f"failed: {where}: {row['error']}", markup=False, highlight=False, soft_wrap=True)
     if len(failures) > MAX_SHOWN:
         out.print(f"... and {len(failures) - MAX_SHOWN} more failures")
+
+
+def _status_values(done: Run) -> dict[str, object]:
+    """Return how far a run is, as JSON values."""
+    failures = done.failures()
+    return {
+        "name": done.config.name,
+        "store": str(done.store),
+        "galaxies": len(done.galaxies),
+        "finished": len(done.finished()),
+        "stages": [
+            {
+                "stage": str(row["stage"]),
+                "done": int(row["done"]),
+                "failed": int(row["failed"]),
+                "task_time_s": float(row["task_time"]),
+            }
+            for row in done.status()
+        ],
+        "failures": [
+            {name: str(row[name]) for name in ("id", "stage", "part", "error")} for row in failures
+        ],
+    }
 
 
 def _rich(table: AstropyTable, title: str) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  typer evaluates annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -13,8 +13,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from pxdask.survey.results import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,24 +90,16 @@ def export(
 ) -> None:
     """Write a galaxy's bins as a pixbin file of piXedfit."""
     from pxdask.core.errors import ConfigError  # noqa: PLC0415
-    from pxdask.io.pixedfit_bins import write_pixedfit_bins  # noqa: PLC0415
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
+    from pxdask.survey.exporting import write_pixbin  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     if layout not in ("current", "1.0"):
         raise ConfigError(f"the layout is {layout!r}; wanted current or 1.0")
     run = open_run(store)
     bins = run.dataset(galaxy, "bins")
-    row = _row(run, galaxy)
-    write_pixedfit_bins(
-        file,
-        bins,
-        run.dataset(galaxy, "cube"),
-        galaxy=row,
-        reference_band=str(bins.attrs["reference_band"]),
-        filters=_filters(run, row, bins),
-        layout="1.0" if layout == "1.0" else "current",
-        overwrite=overwrite,
-    )
+    refuse_existing(file, overwrite=overwrite)
+    write_pixbin(run, galaxy, file, layout="1.0" if layout == "1.0" else "current")
     _say(f"{file}: {bins.sizes['bin']} bins in {bins.sizes['band']} bands")
 
 
@@ -120,7 +110,7 @@ def import_map(
     *,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the map of a pixbin file, for the setting `binning: {method: map, map: FILE}`."""
+    """Take the map of a pixbin file, for the settings `binning: {method: map}`."""
     from astropy.wcs import WCS  # noqa: PLC0415
 
     from pxdask.core.files import refuse_existing  # noqa: PLC0415
@@ -179,23 +169,6 @@ def _quantiles(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | No
 def _number(value: float | None) -> str:
     """Return a figure to three digits."""
     return "-" if value is None else f"{value:.3g}"
-
-
-def _row(run: Run, galaxy: str) -> dict[str, object]:
-    """Return a galaxy's row of the catalogue."""
-    catalog = run.catalog
-    row = next(row for row in catalog if str(row["id"]) == galaxy)
-    return {name: row[name] for name in catalog.colnames}
-
-
-def _filters(run: Run, row: dict[str, object], bins: xr.Dataset) -> list[str]:
-    """Return the names of the bands' filters; of files, their names without ending."""
-    from pxdask.survey.inspect import resolved_bands  # noqa: PLC0415
-
-    resolved = resolved_bands(row, run.config, root=run.data_root)
-    names = {band.name: str(band.filter) for band in resolved}
-    wanted = [names[str(band)] for band in bins["band"].values]
-    return [Path(name).stem if "/" in name else name for name in wanted]
 
 
 def _say(text: str) -> None:

@@ -59,7 +59,7 @@ def task(
         Path | None, typer.Option("--out", help="keep the output: a file, a folder for products")
     ] = None,
 ) -> None:
-    """Do one task of a run again in this process, and compare its bytes with the published ones.
+    """Do one task of a run again in this process, and compare its bytes.
 
     Nothing in the run is changed.
     """

@@ -43,7 +43,10 @@ def fit(
         bool, typer.Option("--update", help="let settings or catalogue of the run change")
     ] = False,
 ) -> None:
-    """Fit a catalogue of photometry; run again to go on with what is missing."""
+    """Fit a catalogue of photometry.
+
+    Run it again to go on with what is missing.
+    """
     from pxdask.survey.catalog_fit import fit_catalog  # noqa: PLC0415  slow to import
 
     with ExitStack() as stack:

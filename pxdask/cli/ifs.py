@@ -101,21 +101,13 @@ def export(
     *,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write images and matched spectra in piXedfit's layout (specphoto)."""
-    from pxdask.io.pixedfit_specphoto import write_pixedfit_specphoto  # noqa: PLC0415
+    """Write images and matched spectra in piXedfit's layout (corr_specphoto)."""
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
+    from pxdask.survey.exporting import write_specphoto  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
-    run = open_run(store)
-    images, spectra = run.dataset(galaxy, "cube"), run.dataset(galaxy, "spectra")
-    write_pixedfit_specphoto(
-        file,
-        images,
-        spectra,
-        galaxy=run.row(galaxy),
-        survey=str(spectra.attrs.get("kind", "generic")),
-        filters=[run.config.band(str(name)).filter for name in images["band"].values],
-        overwrite=overwrite,
-    )
+    refuse_existing(file, overwrite=overwrite)
+    write_specphoto(open_run(store), galaxy, file)
     out.print(str(file), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -97,7 +97,7 @@ def check(
     ] = 2000,
     data_root: DataRoot = None,
 ) -> None:
-    """Tell whether a network is of the settings, and how well calibrated it is of fresh mocks."""
+    """Tell whether a network is of the settings, and how well calibrated it is."""
     from pxdask.io.filters import load_filters  # noqa: PLC0415  slow to import, as all below
     from pxdask.survey.calibrate import calibration  # noqa: PLC0415
     from pxdask.survey.networks import load_given, network_fault  # noqa: PLC0415
@@ -155,7 +155,7 @@ def noise(
     of: Annotated[str, typer.Option(help="what noise is measured of: bins or pixels")] = "bins",
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure the noise of a run's bins, or of the pixels of its cubes, for fit.npe.noise."""
+    """Measure the noise of a run's bins, or of its pixels, for fit.npe.noise."""
     from pxdask.core.files import write_text  # noqa: PLC0415
     from pxdask.survey.calibrate import noise_of_run  # noqa: PLC0415  slow to import
     from pxdask.survey.results import open_run  # noqa: PLC0415

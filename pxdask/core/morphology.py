@@ -94,3 +94,19 @@ class MorphologyConfig(Settings):
         if twice := sorted(set(self.linked) & set(self.constant)):
             raise ValueError(f"{twice} are both linked and constant")
         return self
+
+
+class RadialConfig(Settings):
+    """Radial profiles of maps, and sizes of mass and of light, on a galaxy's ellipses."""
+
+    band: str | None = setting(
+        None,
+        unit=TEXT,
+        about="band whose ellipse and R_eff are used; default: the reddest of S/N above 10",
+    )
+    step: float = setting(0.25, unit=TEXT, about="width of a ring in R_eff", gt=0)
+    reach: float = setting(4.0, unit=TEXT, about="outer end of the last ring in R_eff", gt=0)
+    weight: Literal["mass", "area"] = setting(
+        "mass", unit=TEXT, about="what ages, metallicities, attenuations are weighted by"
+    )
+    n_draws: PositiveInt = setting(500, unit=TEXT, about="draws that uncertainties come from")

@@ -91,7 +91,8 @@ def sums_of_seds(
     best: NDArray[np.float32],
     dof: float,
     depth: float,
-    keep: int,
+    keep: bool,
+    together: int,
 ) -> Iterator[Sums]:
     """Yield the sums of some SEDs.
 
@@ -113,11 +114,13 @@ def sums_of_seds(
         Degrees of freedom; infinity: the Gaussian [1].
     depth : float
         How much more than the least cost may have any weight [1].
-    keep : int
-        Of how many SEDs there is memory to keep all weights, for samples; 0: none are kept.
+    keep : bool
+        Keep all weights, for samples.
+    together : int
+        Of how many SEDs there is memory to keep them.
     """
     outer, middle, _ = AMPLITUDE_WEIGHTS
-    together = min(keep or N_TOGETHER, N_TOGETHER)
+    together = min(together, N_TOGETHER) if keep else N_TOGETHER
     for start in range(0, chosen.size, together):
         part = slice(start, start + together)
         limits = make_limits(
@@ -130,7 +133,7 @@ def sums_of_seds(
             limits=limits,
             quantities=quantities,
             some=some,
-            keep=keep > 0,
+            keep=keep,
         )
         for k, i in enumerate(chosen[part]):
             yield Sums(found.one(k), float(seds.unit[i]), float(seds.norm[i]))

@@ -11,9 +11,10 @@ from scipy.special import ndtr, ndtri
 
 from pxdask.core.errors import DataError
 from pxdask.core.random import stream
-from pxdask.fitting.convergence import autocorrelation_time, burn_in, split_rhat
+from pxdask.fitting.convergence import autocorrelation_time, burn_in
 from pxdask.fitting.ensemble import advance
 from pxdask.fitting.population import populate, relearnt
+from pxdask.kernels.chain_spread import split_rhat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -202,7 +202,8 @@ class ModelSearch:
             best=best,
             dof=self.dof,
             depth=self.depth,
-            keep=self._group if self.settings.n_samples else 0,
+            keep=self.settings.n_samples > 0,
+            together=self._group,
         )
 
     def alone(self, one: Searched) -> Searched:

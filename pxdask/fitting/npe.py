@@ -15,7 +15,7 @@ from pxdask.core.random import stream
 from pxdask.fitting.hand_over import has_spectrum, with_blanks, with_handed_over
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.npe_draws import Judge, counted, first_draws, in_units
-from pxdask.fitting.npe_rounds import with_more_rounds
+from pxdask.fitting.npe_rounds import BROADER, with_more_rounds
 from pxdask.fitting.npe_summary import Weighted, weighted_posteriors
 from pxdask.fitting.npe_trust import LIMITS, N_CHECKED, Training, Trust
 from pxdask.fitting.outliers import OutlierLimit
@@ -63,12 +63,12 @@ class NpeFitter:
 
     Notes
     -----
-    The network's draws are weighed by the exact likelihood over the network's density
+    Draws of the network, a little broadened, are weighed by the exact likelihood over their density
     (`pxdask.kernels.importance`), in rounds until enough count: what is reported is the exact
     posterior, and the network decides only how many draws that takes. ``efficiency`` is the
-    effective part of them. The prior of log10 of mass formed is even over six dex about the
-    best draw's (`pxdask.fitting.target.HALF_RANGE`), as for the other samplers, so that
-    ``ln_evidence`` means the same.
+    effective part of those of the first round. The prior of log10 of mass formed is even over six
+    dex about the best draw's (`pxdask.fitting.target.HALF_RANGE`), as for the other samplers, so
+    that ``ln_evidence`` means the same.
 
     An SED is flagged OUT_OF_DISTRIBUTION where it is odder than all but ``false_alarms`` of good
     ones: no model comes near it, only an odd corner of them does, or its fluxes make another
@@ -126,7 +126,8 @@ class NpeFitter:
                 " SEDs far from all models are called outliers"
             )
         trust = Trust(sampled, limit, Training.of(network), network.redshift_check)
-        return NpeModels(sampled, network, trust, knows_redshift=knows)
+        source = network.broadened(BROADER) if npe.reweight else network
+        return NpeModels(sampled, source, trust, knows_redshift=knows)
 
 
 @dataclass(frozen=True, eq=False)

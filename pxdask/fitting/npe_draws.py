@@ -34,6 +34,11 @@ _NEGLECTED = 1e-5
 next to no weight is not computed."""
 
 
+_FARTHEST = 60.0
+"""log10 of mass, and its negative, that draws beyond are put at: of an SED unlike all mocks a
+network may propose masses whose squares overflow."""
+
+
 class DrawSource(Protocol):
     """What gives draws: a `pxdask.npe.network.Network`, or anything with a density."""
 
@@ -259,7 +264,9 @@ class Judge:
         n_sed, n_draw, n_dim = draws.unit.shape
         rows = np.repeat(sed, n_draw)
         models = self.sampled.simulator.simulate(draws.unit.reshape(-1, n_dim))
-        log_mass = draws.log_mass.ravel()
+        # no draw so far out has any weight
+        each_mass = np.clip(draws.log_mass, -_FARTHEST, _FARTHEST)
+        log_mass = each_mass.ravel()
         ln_likelihood = self._ln_likelihood(models, log_mass, rows).reshape(n_sed, n_draw)
         near = closeness(self.units.data, self.units.inverse, models.flux, sed=rows)
         chi2 = near.at(10.0**log_mass).reshape(n_sed, n_draw)
@@ -274,12 +281,12 @@ class Judge:
         return [
             Cloud(
                 draws.unit[i],
-                draws.log_mass[i],
+                each_mass[i],
                 ln_likelihood[i],
                 draws.ln_density[i],
                 chi2[i],
                 point(i, least[i], float(scale[i, least[i]]), float(free[i, least[i]])),
-                point(i, k, float(10.0 ** draws.log_mass[i, k]), float(chi2[i, k])),
+                point(i, k, float(10.0 ** each_mass[i, k]), float(chi2[i, k])),
                 float(ln_likelihood[i, k]),
             )
             for i, k in enumerate(likeliest)

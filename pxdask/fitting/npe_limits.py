@@ -10,12 +10,12 @@ import numpy as np
 
 from pxdask.core.fits import FitConfig
 from pxdask.core.random import stream
-from pxdask.fitting.npe_draws import Judge, first_draws, in_units
-from pxdask.fitting.npe_rounds import with_more_rounds
+from pxdask.fitting.npe_draws import Judge, in_units
+from pxdask.fitting.npe_rounds import BROADER, with_more_rounds
 from pxdask.fitting.npe_trust import N_CHECKED, nearest_of
 from pxdask.fitting.outliers import Oddness, outlier_limit, what_is_known
 from pxdask.fitting.target import Observed, Sampled
-from pxdask.npe.mocks import make_mocks
+from pxdask.npe.mocks import at_redshift, make_mocks
 from pxdask.npe.noise import NoiseModel
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-N_MOCKS = 4096
-"""Good SEDs that limits are learnt from: of 4 % of false alarms 0.3 % are then by chance."""
+N_MOCKS = 8192
+"""Good SEDs that limits are learnt from: of 5 % of false alarms 0.3 % are then by chance."""
 
 N_REDSHIFT = 16
 """Redshifts that they have, in the middle of as many parts of the network's range."""
@@ -42,7 +42,7 @@ _TOGETHER = 128
 """SEDs that are held at a time."""
 
 
-def with_limits(network: Network, library: ModelLibrary, *, n_mocks: int = N_MOCKS) -> Network:
+def with_limits(network: Network, library: ModelLibrary, *, n_mocks: int | None = None) -> Network:
     """Return a network that knows how odd good SEDs are, so that outliers can be told.
 
     Good ones are mocks with the noise, S/N, missing bands and redshifts of the training, which
@@ -54,8 +54,8 @@ def with_limits(network: Network, library: ModelLibrary, *, n_mocks: int = N_MOC
         Trained.
     library : ModelLibrary
         What it was trained with; its seed is that of the mocks.
-    n_mocks : int
-        Good SEDs, before those too faint are left out.
+    n_mocks : int, optional
+        Good SEDs, before those too faint are left out; default: `N_MOCKS`.
 
     Raises
     ------
@@ -70,11 +70,10 @@ def with_limits(network: Network, library: ModelLibrary, *, n_mocks: int = N_MOC
     found: dict[str, list[Oddness]] = {"plain": [], "weighed": []}
     known = []
     places = list(_libraries(network, library))
+    n_each = (N_MOCKS if n_mocks is None else n_mocks) // len(places)
     for k, at in enumerate(places):
         seed = int(stream(library.seed, "outliers", k).integers(2**62))
-        mocks = make_mocks(
-            at, noise, n=n_mocks // len(places), seed=seed, settings=settings, redshift_given=False
-        )
+        mocks = make_mocks(at, noise, n=n_each, seed=seed, settings=settings, redshift_given=False)
         data = Observed(mocks.flux, mocks.error, np.zeros(mocks.flux.shape, np.bool_))
         judge, every = Judge(Sampled(settings, at), data, in_units(data)), np.arange(len(mocks))
         known.append(what_is_known(judge.units, every, redshift=judge.redshift(every)))
@@ -93,11 +92,8 @@ def _libraries(network: Network, library: ModelLibrary) -> Iterator[ModelLibrary
         yield library
         return
     low, high = network.redshift
-    priors = {k: v for k, v in library.settings.priors.items() if k != "redshift"}
-    settings = library.settings.model_copy(update={"priors": priors})
     for k in range(N_REDSHIFT):
-        redshift = low + (high - low) * (k + 0.5) / N_REDSHIFT
-        yield replace(library, settings=settings, redshift=redshift)
+        yield at_redshift(library, low + (high - low) * (k + 0.5) / N_REDSHIFT)
 
 
 def _oddness(judge: Judge, network: Network, sed: Indices) -> dict[str, Oddness]:
@@ -105,15 +101,15 @@ def _oddness(judge: Judge, network: Network, sed: Indices) -> dict[str, Oddness]
     sampled = judge.sampled
     npe = sampled.settings.npe
     rngs = [stream(sampled.model_library.seed, "outliers", i) for i in sed.tolist()]
-    draws = judge.draws(network, sed, rngs, n_draws=npe.n_draws)
-    clouds = judge.clouds(draws, sed)
+    checked = judge.clouds(judge.draws(network, sed, rngs, n_draws=N_CHECKED), sed)
+    source = network.broadened(BROADER)
+    clouds = judge.clouds(judge.draws(source, sed, rngs, n_draws=npe.n_draws), sed)
     bright = np.array([np.isfinite(cloud.nearest.chi2) for cloud in clouds])
     rows = np.flatnonzero(bright)
     first = [clouds[k] for k in rows]
     weighed = with_more_rounds(
-        judge, network, first, sed=sed[rows], rngs=[rngs[k] for k in rows], settings=npe
+        judge, source, first, sed=sed[rows], rngs=[rngs[k] for k in rows], settings=npe
     )
-    checked = judge.clouds(first_draws(draws, N_CHECKED), sed)
     chi2 = np.full(sed.size, np.inf)
     points = nearest_of(judge, [cloud.nearest for cloud in weighed], sed[rows])
     chi2[rows] = [point.chi2 for point in points]

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
+BROADER = 1.2
+"""Factor by which a network's Gaussians are widened where its draws are weighed: what it proposes
+too seldom would come with weights that few draws have, and be missed by most."""
+
 DOF = 5.0
 """Degrees of freedom of the components: tails wider than those of a posterior."""
 
@@ -147,6 +151,8 @@ def with_more_rounds(
 
 def _is_hopeful(cloud: Cloud, settings: NpeConfig) -> bool:
     """Return whether more draws are any use: not where the SED is handed over all the same."""
+    if cloud.weights.n_eff == 0:  # nothing to learn from: all masses are beyond their prior
+        return False
     enough = cloud.weights.n_eff >= settings.min_efficiency * cloud.chi2.size
     return enough or settings.hand_over == "none"
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.flags import Flag
+from pxdask.fitting.downhill import nearest
 from pxdask.fitting.npe_draws import Point
-from pxdask.fitting.outliers import Oddness, OutlierLimit, nearest, predictive_p
+from pxdask.fitting.outliers import Oddness, OutlierLimit, predictive_p
 from pxdask.fitting.rdsps import MIN_N_EFF
 from pxdask.npe.noise import NoiseModel
 

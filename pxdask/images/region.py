@@ -60,11 +60,14 @@ class Segments:
         All other segments.
     limit : (n_band, ny, nx) float64
         Flux at which sources end [uJy]; NaN where the error is missing.
+    numbers : (n_band, ny, nx) int32
+        Number of each pixel's segment in its band, from 1; 0 where there is none.
     """
 
     own: NDArray[np.bool_]
     others: NDArray[np.bool_]
     limit: NDArray[np.float64]
+    numbers: NDArray[np.int32]
 
 
 def galaxy_segments(
@@ -118,6 +121,7 @@ def galaxy_segments(
     growth = np.sqrt(aperture_growth(min_area, noise_area))
     detection_err = flux_err * growth[:, None, None]
     own, others = np.zeros((2, *flux.shape), dtype=bool)
+    numbers = np.zeros(flux.shape, dtype=np.int32)
     for band, name in enumerate(names):
         segments = segmentation(
             flux[band],
@@ -127,13 +131,14 @@ def galaxy_segments(
             deblend_contrast=deblend_contrast,
             name=name,
         )
+        numbers[band] = segments
         reach = np.nanmax([MIN_SEARCH_PIX, SEARCH_WIDTHS * psf_fwhm[band]])
         number = _nearest(segments, x=x, y=y, reach=float(reach))
         own[band] = (segments == number) & (segments > 0)
         others[band] = (segments > 0) & ~own[band]
     if must_find and not np.any(own):
         raise DataError(_undetected(flux, detection_err, threshold, min_area, names))
-    return Segments(own, others, threshold * detection_err.astype(np.float64))
+    return Segments(own, others, threshold * detection_err.astype(np.float64), numbers)
 
 
 def merged_region(

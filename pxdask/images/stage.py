@@ -116,20 +116,44 @@ class ImageStage:
         ConfigError
             If the unit is none, or the PSF wider than the target's.
         """
-        where = f"galaxy {galaxy.get('id')!r}, band {self.band.name!r} ({raw.attrs['path']})"
         source = Grid(raw.attrs["wcs"], (raw.sizes["y"], raw.sizes["x"]))
         kernel, width = self._matching(raw, source)
-        try:
-            sky = self._calibrated(galaxy, raw, source)
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
+        sky = self.calibrated(galaxy, raw=raw)
         image = sky.image
         if kernel is not None:
             image = convolve(image, kernel)
         image = to_grid(image, source, self.grid, method=self.config.reproject, kernel=kernel)
         if not np.any(image.good):
-            raise DataError(f"{where}: no good pixel reaches the stamp, only its surroundings")
+            raise DataError(
+                f"{self._where(galaxy, raw)}: no good pixel reaches the stamp, only its"
+                " surroundings"
+            )
         return self._dataset(image, width, sky)
+
+    def calibrated(self, galaxy: Mapping[str, object], *, raw: xr.Dataset) -> CalibratedImage:
+        """Return the band on its own pixels, in uJy per pixel less its background.
+
+        Parameters
+        ----------
+        galaxy, raw
+            As of `run`. Infinities count as missing.
+
+        Raises
+        ------
+        DataError
+            If no pixel has both flux and error.
+        ConfigError
+            If the unit is none.
+        """
+        source = Grid(raw.attrs["wcs"], (raw.sizes["y"], raw.sizes["x"]))
+        try:
+            return self._calibrated(galaxy, raw, source)
+        except DataError as error:
+            raise DataError(f"{self._where(galaxy, raw)}: {error}") from error
+
+    def _where(self, galaxy: Mapping[str, object], raw: xr.Dataset) -> str:
+        """Return what messages call the image of a galaxy."""
+        return f"galaxy {galaxy.get('id')!r}, band {self.band.name!r} ({raw.attrs['path']})"
 
     @property
     def _wanted(self) -> Psf | None:
@@ -141,7 +165,9 @@ class ImageStage:
         """Wavelength at which extinction is taken [Angstrom]."""
         return self.pivot_wave if self.effective_wave is None else self.effective_wave
 
-    def _calibrated(self, galaxy: Mapping[str, object], raw: xr.Dataset, source: Grid) -> _Sky:
+    def _calibrated(
+        self, galaxy: Mapping[str, object], raw: xr.Dataset, source: Grid
+    ) -> CalibratedImage:
         """Return the image in uJy per pixel less its background; infinities count as missing."""
         image = raw["image"].values.astype(np.float64)
         if "uncertainty" in raw and (
@@ -158,7 +184,7 @@ class ImageStage:
         settings, level = self.band.background, 0.0
         if background is not None and settings is not None and settings.subtract:
             image, level = image - background.level, float(np.median(background.level))
-        return _Sky(
+        return CalibratedImage(
             image=unprocessed(image * factor, sigma * factor),
             level=np.nan if background is None else level * factor,
             rms=np.nan if background is None else float(np.median(background.rms)) * factor,
@@ -249,7 +275,7 @@ class ImageStage:
         )
         return kernel, own.width if kernel is None else self._wanted.width
 
-    def _dataset(self, image: NoisyImage, width: float, sky: _Sky) -> xr.Dataset:
+    def _dataset(self, image: NoisyImage, width: float, sky: CalibratedImage) -> xr.Dataset:
         """Return the Dataset of this band."""
         flags = pixel_flags(image.flux, image.variance)
         partial = np.isfinite(image.flux) & (image.coverage < FULL_COVERAGE)
@@ -286,8 +312,16 @@ class ImageStage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sky:
-    """A calibrated image, with the level that was subtracted and its scatter [uJy]."""
+class CalibratedImage:
+    """A band on its own pixels.
+
+    Attributes
+    ----------
+    image : NoisyImage
+        Flux density per pixel and its variance, (ny, nx).
+    level, rms : float
+        Sky that was subtracted and its scatter [uJy]; NaN where it was not measured.
+    """
 
     image: NoisyImage
     level: float

@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 
 from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
+from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS, FIT, IMAGE, LINE_MAPS, MAPS
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def write_maps_fits(
     The file appears whole or not at all, and equal content gives equal bytes: there is no
     date in it. HDUs: a primary header without data; one image per map, a plane for each
     quantile (``QUANTn`` gives its probability); ``BIN_MAP`` (-1: no bin); ``REGION`` (1:
-    galaxy); ``FLUX`` and ``FLUX_ERR`` with a plane for each band (``BANDn``, ``PIVOTn``
-    [Angstrom]); the table ``BINS``. Logarithms carry the unit "dex(...)", which
+    galaxy); ``FLUX``, ``FLUX_ERR`` and ``FLAGS`` with a plane for each band (``BANDn``,
+    ``PIVOTn`` [Angstrom]); the table ``BINS``. Bit n of a flag is explained by the card
+    ``FLAGn``. Logarithms carry the unit "dex(...)", which
     `astropy.units.Unit` reads and for which the FITS standard has no form that astropy reads.
 
     Parameters
@@ -67,7 +69,7 @@ def write_maps_fits(
         )
     wcs = WCS(str(maps.attrs["wcs"])).celestial
     hdus = [
-        fits.PrimaryHDU(header=_primary_header(header, maps)),
+        fits.PrimaryHDU(header=primary_header(header, maps)),
         *_property_hdus(maps, wcs),
         *_pixel_hdus(cube, bins, wcs),
         _bin_table(bins, fit, wcs),
@@ -96,10 +98,10 @@ def write_line_maps(path: Path, maps: xr.Dataset) -> None:
     LINE_MAPS.validate(maps)
     wcs = WCS(str(maps.attrs["wcs"])).celestial
     facts = {key: maps.attrs[key] for key in ("redshift", "distance_mpc") if key in maps.attrs}
-    hdus = fits.HDUList([fits.PrimaryHDU(header=_primary_header(facts, maps))])
+    hdus = fits.HDUList([fits.PrimaryHDU(header=primary_header(facts, maps))])
     for name in sorted(str(key) for key in maps.data_vars):
         attrs = maps[name].attrs
-        header = _image_header(wcs, unit=attrs["units"], title=attrs.get("long_name", name))
+        header = image_header(wcs, unit=attrs["units"], title=attrs.get("long_name", name))
         hdus.append(fits.ImageHDU(maps[name].values, header=header, name=name.upper()))
     write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
 
@@ -113,7 +115,22 @@ def fits_unit(unit: str) -> str:
         return str(parsed.to_string())
 
 
-def _primary_header(header: Mapping[str, object], maps: xr.Dataset) -> fits.Header:
+def set_flag_cards(cards: fits.Header) -> None:
+    """Add what each bit of a flag means: ``FLAG0 = 'no_data' / bit 0, value 1`` and so on."""
+    for flag in Flag:
+        bit = flag.value.bit_length() - 1
+        cards[f"FLAG{bit}"] = (str(flag.name).lower(), f"meaning of bit {bit}, value {flag.value}")
+
+
+def set_band_cards(cards: fits.Header, ds: xr.Dataset) -> None:
+    """Add the band of each plane and its pivot wavelength."""
+    pairs = zip(ds["band"].values, ds["pivot_wave"].values, strict=True)
+    for i, (band, pivot) in enumerate(pairs, start=1):
+        cards[f"BAND{i}"] = (str(band), f"band of plane {i}")
+        cards[f"PIVOT{i}"] = (float(pivot), "[Angstrom] its pivot wavelength")
+
+
+def primary_header(header: Mapping[str, object], maps: xr.Dataset) -> fits.Header:
     """Return the header of the file as a whole."""
     cards = fits.Header()
     for key, value in header.items():
@@ -144,7 +161,7 @@ def _set(cards: fits.Header, key: str, value: object, comment: str = "") -> None
     cards[name] = (text, comment)
 
 
-def _image_header(wcs: WCS, *, unit: str, title: str, plane: str | None = None) -> fits.Header:
+def image_header(wcs: WCS, *, unit: str, title: str, plane: str | None = None) -> fits.Header:
     """Return the header of an image, with a third axis that counts planes if one is named."""
     header = wcs.to_header()
     # A date of observation among the keys of the WCS belongs to one input image, not to maps.
@@ -164,7 +181,7 @@ def _property_hdus(maps: xr.Dataset, wcs: WCS) -> list[fits.ImageHDU]:
     hdus = []
     for name in sorted(str(key) for key in maps.data_vars):
         attrs = maps[name].attrs
-        header = _image_header(
+        header = image_header(
             wcs, unit=attrs["units"], title=attrs.get("long_name", name), plane="QUANTILE"
         )
         for i, probability in enumerate(maps["quantile"].values, start=1):
@@ -179,24 +196,24 @@ def _pixel_hdus(cube: xr.Dataset, bins: xr.Dataset, wcs: WCS) -> list[fits.Image
     region = cube["region"].values if "region" in cube else bin_map >= 0
     hdus = [
         fits.ImageHDU(
-            bin_map, header=_image_header(wcs, unit="", title="bin; -1: none"), name="BIN_MAP"
+            bin_map, header=image_header(wcs, unit="", title="bin; -1: none"), name="BIN_MAP"
         ),
         fits.ImageHDU(
             region.astype(np.uint8),
-            header=_image_header(wcs, unit="", title="1: pixel of the galaxy"),
+            header=image_header(wcs, unit="", title="1: pixel of the galaxy"),
             name="REGION",
         ),
     ]
-    for name in ("flux", "flux_err"):
-        attrs = cube[name].attrs
-        header = _image_header(
+    for name in ("flux", "flux_err", "flags"):
+        attrs, values = cube[name].attrs, cube[name].values
+        header = image_header(
             wcs, unit=attrs["units"], title=attrs.get("long_name", name), plane="BAND"
         )
-        pairs = zip(cube["band"].values, cube["pivot_wave"].values, strict=True)
-        for i, (band, pivot) in enumerate(pairs, start=1):
-            header[f"BAND{i}"] = (str(band), f"band of plane {i}")
-            header[f"PIVOT{i}"] = (float(pivot), "[Angstrom] its pivot wavelength")
-        hdus.append(fits.ImageHDU(cube[name].values, header=header, name=name.upper()))
+        set_band_cards(header, cube)
+        if name == "flags":
+            set_flag_cards(header)
+            values = values.astype(np.int32)
+        hdus.append(fits.ImageHDU(values, header=header, name=name.upper()))
     return hdus
 
 
@@ -220,9 +237,13 @@ def _bin_table(bins: xr.Dataset, fit: xr.Dataset, wcs: WCS) -> fits.BinTableHDU:
             label = f"{name}_p{round(100 * float(probability)):02d}"
             columns.append(_column(label, fit[name].values[:, i], fit[name].attrs["units"]))
     columns += [_column(name, fit[name].values) for name in _FIT_NUMBERS]
+    for i, band in enumerate(bins["band"].values):
+        columns.append(_column(f"flags_{band}", bins["flags"].values[:, i].astype(np.int32)))
     if "flags" in fit:
         columns.append(_column("fit_flags", fit["flags"].values.astype(np.int32)))
-    return fits.BinTableHDU.from_columns(columns, name="BINS")
+    table = fits.BinTableHDU.from_columns(columns, name="BINS")
+    set_flag_cards(table.header)
+    return table
 
 
 def _column(name: str, values: NDArray[np.generic], unit: str = "") -> fits.Column:

@@ -19,7 +19,7 @@ from pxdask.core.flags import Flag, flag_attrs
 from pxdask.core.schema import BINS
 from pxdask.io.fits import opened_hdus, wcs_cards
 from pxdask.io.pixedfit_bins_writer import write_pixedfit_bins
-from pxdask.io.pixedfit_cards import UNIT, bands_of, scale_of, to_ujy
+from pxdask.io.pixedfit_cards import UNIT, band_names, bands_of, filters_of, scale_of, to_ujy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +70,11 @@ class PixedfitBins:
     region: NDArray[np.bool_]
     spec_region: NDArray[np.bool_] | None
     header: Mapping[str, Any]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of the bands' filters, as the file has them."""
+        return filters_of(self.header)
 
 
 def read_pixedfit_bins(
@@ -122,7 +127,7 @@ def read_pixedfit_bins(
     values["flags"] = np.where(unusable, Flag.NO_DATA, 0).astype(np.uint16)
     values["bin_map"] = bin_map
     values["n_pix"] = np.bincount(bin_map[bin_map >= 0], minlength=len(first)).astype(np.int32)
-    values["band"] = np.array([header.get(f"band{i}", n) for i, n in enumerate(filters)], object)
+    values["band"] = band_names(header, filters)
     values["pivot_wave"] = waves
     spec_region = None
     if "spectrum" in arrays:

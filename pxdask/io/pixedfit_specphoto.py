@@ -11,21 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.files import refuse_existing, write_with
-from pxdask.core.flags import Flag, flag_attrs
-from pxdask.core.schema import CUBE, IMAGE, Schema
+from pxdask.core.schema import CUBE, IMAGE
 from pxdask.io.fits import opened_hdus, wcs_cards
-from pxdask.io.pixedfit_cards import UNIT, add_bands, add_cards, bands_of, scale_of, to_ujy
+from pxdask.io.pixedfit_cards import (
+    UNIT,
+    add_bands,
+    add_cards,
+    band_names,
+    bands_of,
+    filters_of,
+    measured,
+    pixel_dataset,
+    scale_of,
+    to_ujy,
+)
 from pxdask.kernels.bandpass import flux_per_wavelength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import xarray as xr
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -89,6 +99,11 @@ class PixedfitSpecphoto:
     spectra: xr.Dataset
     matching: Matching | None
     header: Mapping[str, Any]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of the bands' filters, as the file has them."""
+        return filters_of(self.header)
 
 
 def write_pixedfit_specphoto(
@@ -198,11 +213,11 @@ def read_pixedfit_specphoto(
         np.moveaxis(to_ujy(path, np.moveaxis(arrays[name], 0, -1), header, waves), -1, 0)
         for name in ("photo_flux", "photo_err")
     )
-    images = _dataset(
+    images = pixel_dataset(
         IMAGE,
         {
-            **_measured(flux, flux_err, np.ones(flux.shape[1:], dtype=bool)),
-            "band": np.array([header.get(f"band{i}", n) for i, n in enumerate(filters)], object),
+            **measured(flux, flux_err, np.ones(flux.shape[1:], dtype=bool)),
+            "band": band_names(header, filters),
             "pivot_wave": waves,
             "psf_fwhm": arrays.get("psf_fwhm", np.full(n_band, header.get("psffwhm", np.nan))),
             "noise_area": np.ones(n_band),
@@ -211,10 +226,10 @@ def read_pixedfit_specphoto(
         attrs,
     )
     region = arrays["spec_region"] == 1
-    spectra = _dataset(
+    spectra = pixel_dataset(
         CUBE,
         {
-            **_measured(arrays["spec_flux"] * ratio, arrays["spec_err"] * ratio, region),
+            **measured(arrays["spec_flux"] * ratio, arrays["spec_err"] * ratio, region),
             "wave": arrays["wave"],
             "lsf_fwhm": arrays.get("lsf_fwhm", np.full(arrays["wave"].shape, np.nan)),
             "region": region,
@@ -316,26 +331,3 @@ def _read(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], st
             " wavelengths; wanted as many"
         )
     return arrays, header, cards
-
-
-def _measured(flux: Floats, error: Floats, region: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Return fluxes and errors as they are stored, with flags."""
-    bad = ~(np.isfinite(flux) & np.isfinite(error) & (error > 0) & region)
-    return {
-        "flux": np.where(bad, np.nan, flux).astype(np.float32),
-        "flux_err": np.where(bad, np.nan, error).astype(np.float32),
-        "flags": np.where(bad, int(Flag.NO_DATA), 0).astype(np.uint16),
-    }
-
-
-def _dataset(
-    schema: Schema, values: Mapping[str, NDArray[Any]], attrs: Mapping[str, str]
-) -> xr.Dataset:
-    """Return a dataset of a schema."""
-    ds = xr.Dataset(
-        {name: (schema.variables[name].dims, v, schema.attrs(name)) for name, v in values.items()},
-        attrs={"schema": schema.tag, **attrs},
-    )
-    ds["flags"].attrs.update(flag_attrs())
-    coords = [name for name in ("band", "pivot_wave", "wave") if name in ds]
-    return schema.validate(ds.set_coords(coords))

@@ -1,8 +1,9 @@
-"""Tables of any length as FITS, ECSV and Parquet files, written block by block."""
+"""Tables of any length as FITS, ECSV and Parquet files, written block by block; as VOTables."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
-from astropy.table import meta
+from astropy.table import meta, vstack
+from astropy.units import UnitsWarning
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import replacing
@@ -49,7 +51,8 @@ def table_files(
     Parameters
     ----------
     paths : sequence of Path
-        Files whose endings, ``.fits``, ``.ecsv`` or ``.parquet``, tell the format.
+        Files whose endings, ``.fits``, ``.ecsv``, ``.parquet`` or ``.vot``, tell the format; a
+        VOTable is in memory as a whole.
     n_row : int
         Rows that there will be in all; a FITS header says it first.
     n_letter : mapping
@@ -70,7 +73,8 @@ def table_files(
         kinds: dict[str, Callable[[Path], TableFile]] = {
             ".fits": partial(FitsFile, n_row=n_row, n_letter=n_letter),
             ".ecsv": EcsvFile,
-            ".parquet": ParquetFile,
+            ".parquet": partial(ParquetFile, n_letter=n_letter),
+            ".vot": VoTableFile,
         }
         files = []
         for path in paths:
@@ -105,11 +109,53 @@ class EcsvFile:
         self._file.close()
 
 
-class ParquetFile:
-    """A table as Parquet, with units and meanings where astropy and Arrow look for them."""
+class VoTableFile:
+    """A table as a VOTable, which is made when all rows are there."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._tables: list[Table] = []
+
+    def append(self, table: Table) -> None:
+        """Take rows; see `TableFile`."""
+        self._tables.append(table.copy())
+
+    def close(self) -> None:
+        """Write the file; see `TableFile`."""
+        if self._tables:
+            whole = vstack(self._tables)
+            for name in whole.colnames:
+                _without_dex(whole[name])
+                if whole[name].dtype.kind == "u":  # VOTables have unsigned bytes alone
+                    whole[name] = whole[name].astype(np.int32)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnitsWarning)  # the standard wants 0.1nm
+                whole.write(self._path, format="votable", tabledata_format="binary2")
+
+
+def _without_dex(column: Any) -> None:  # noqa: ANN401  astropy is untyped
+    """Say the unit of a logarithm in words, where there is one: VOTables have none for it."""
+    unit = str(column.unit or "")
+    if unit.startswith("dex"):
+        words = column.description or column.name
+        column.description = f"{words} [{unit}]"
+        column.unit = None
+
+
+class ParquetFile:
+    """A table as Parquet, with units and meanings where astropy and Arrow look for them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    n_letter : mapping
+        Length of the longest text of each column of texts, for astropy.
+    """
+
+    def __init__(self, path: Path, *, n_letter: Mapping[str, int]) -> None:
+        self._path = path
+        self._n_letter = n_letter
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, table: Table) -> None:
@@ -124,7 +170,11 @@ class ParquetFile:
                 for name, column in columns.items()
             ]
             described = "\n".join(meta.get_yaml_from_table(table)).encode()
-            schema = pa.schema(fields, metadata={"table_meta_yaml": described})
+            words: dict[str | bytes, str | bytes] = {"table_meta_yaml": described}
+            for field in fields:
+                if field.type == pa.string():
+                    words[f"table::len::{field.name}"] = str(self._n_letter.get(field.name, 1))
+            schema = pa.schema(fields, metadata=words)
             self._writer = pq.ParquetWriter(self._path, schema)
         rows = pa.Table.from_arrays(list(columns.values()), schema=self._writer.schema)
         self._writer.write_table(rows)
@@ -235,5 +285,5 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-TABLE_KINDS = (".fits", ".ecsv", ".parquet")
+TABLE_KINDS = (".fits", ".ecsv", ".parquet", ".vot")
 """Endings of the files that can be written."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+from scipy.special import log_softmax
 
 from pxdask.core.errors import ConfigError
 from pxdask.kernels.autoregressive import chain_draw, chain_ln_density
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     Singles = NDArray[np.float32]
     Floats = NDArray[np.float64]
 
-Form = Literal["mixture", "autoregressive"]
-"""How a density is made; see `MixtureDensity` and `AutoregressiveDensity`."""
+Form = Literal["mixture", "autoregressive", "classes"]
+"""How a density is made; see `MixtureDensity`, `AutoregressiveDensity` and `Classes`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Shape:
     hidden, n_layers : int
         Width and number of the layers that all targets share.
     n_components : int
-        Gaussians of each mixture.
+        Gaussians of each mixture, or classes.
     head : int
         Width of each target's own layer; for autoregressive densities only.
     """
@@ -111,6 +113,10 @@ class Density(Protocol):
         """
         ...
 
+    def broadened(self, factor: float) -> Density:
+        """Return a density whose Gaussians have deviations greater by a factor."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class MixtureDensity:
@@ -153,6 +159,19 @@ class MixtureDensity:
         for sed in range(len(inputs)):
             mixture_ln_density(outputs[sed], self.shape.n_components, y[sed], found[sed])
         return found
+
+    def broadened(self, factor: float) -> MixtureDensity:
+        """Return a density of Gaussians as much wider; see `Density.broadened`."""
+        shape, last = self.shape, self.weights["last"].copy()
+        bias = self.weights["last_bias"].copy()
+        rows, columns = np.tril_indices(shape.n_dim)
+        root = np.arange(len(bias))[shape.n_components * (1 + shape.n_dim) :]
+        # of precision roots the diagonals are logarithms, and the others as they are
+        logs = np.tile(rows == columns, shape.n_components)
+        bias[root[logs]] -= np.float32(math.log(factor))
+        last[root[~logs]] /= np.float32(factor)
+        bias[root[~logs]] /= np.float32(factor)
+        return MixtureDensity(shape, {**self.weights, "last": last, "last_bias": bias})
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,10 +220,51 @@ class AutoregressiveDensity:
             chain_ln_density(outputs[sed], *chain, y[sed], found[sed])
         return found
 
+    def broadened(self, factor: float) -> AutoregressiveDensity:
+        """Return a density of Gaussians as much wider; see `Density.broadened`.
+
+        Each target's, given those before it.
+        """
+        bias = self.weights["component_bias"].copy()
+        bias[:, 2 * self.shape.n_components :] += np.float32(math.log(factor))
+        return AutoregressiveDensity(self.shape, {**self.weights, "component_bias": bias})
+
     def _chain(self) -> tuple[Singles, Singles, Singles]:
         """Return the weights that each draw passes through."""
         weights = self.weights
         return weights["before"], weights["component"], weights["component_bias"]
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Probabilities of classes, of which an SED has one.
+
+    Attributes
+    ----------
+    shape : Shape
+        Numbers of inputs and layers; ``n_components`` is that of classes.
+    weights : dict of float32 arrays
+        As `weight_shapes` says.
+
+    Notes
+    -----
+    Bridle 1990 (in Neurocomputing, eds. Fogelman Soulie & Herault, Springer, 227).
+    """
+
+    shape: Shape
+    weights: Mapping[str, Singles]
+    form: Literal["classes"] = "classes"
+
+    def ln_shares(self, inputs: Singles) -> Floats:
+        """Return the natural logs of the probabilities (n_sed, n_class) given inputs.
+
+        Parameters
+        ----------
+        inputs : (n_sed, n_input) float32
+            Finite. Each SED's numbers depend on its own alone, to the last bit.
+        """
+        outputs = _outputs(self, inputs).astype(np.float64)
+        return np.asarray(log_softmax(outputs, axis=1))
 
 
 def weight_shapes(form: Form, shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -212,7 +272,7 @@ def weight_shapes(form: Form, shape: Shape) -> dict[str, tuple[int, ...]]:
 
     Parameters
     ----------
-    form : {"mixture", "autoregressive"}
+    form : {"mixture", "autoregressive", "classes"}
         Which density.
     shape : Shape
         Its numbers.
@@ -222,7 +282,8 @@ def weight_shapes(form: Form, shape: Shape) -> dict[str, tuple[int, ...]]:
     shapes : dict of tuple of int
         ``first``, ``trunk`` and ``last`` make outputs of inputs. Outputs of a mixture: ln
         weights (n_components,), means (n_components, n_dim), lower triangles of precision
-        roots (n_components, n_triangle), the diagonals' logarithms. Of an autoregressive
+        roots (n_components, n_triangle), the diagonals' logarithms. Of classes: ln weights
+        (n_components,). Of an autoregressive
         density: mean (n_dim,), lower triangle of the root, the diagonal's logarithm, and what
         each target's own layer adds (n_dim, head); ``before`` is what that layer makes of the
         targets before, ``component`` what it makes the ln weights, means and ln deviations of,
@@ -231,6 +292,8 @@ def weight_shapes(form: Form, shape: Shape) -> dict[str, tuple[int, ...]]:
     d, hidden, k = shape.n_dim, shape.hidden, shape.n_components
     if form == "mixture":
         n_output = k * (1 + d + shape.n_triangle)
+    elif form == "classes":
+        n_output = k
     else:
         n_output = d + shape.n_triangle + d * shape.head
     shapes: dict[str, tuple[int, ...]] = {
@@ -248,7 +311,9 @@ def weight_shapes(form: Form, shape: Shape) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def make_density(form: Form, shape: Shape, weights: Mapping[str, Singles]) -> Density:
+def make_density(
+    form: Literal["mixture", "autoregressive"], shape: Shape, weights: Mapping[str, Singles]
+) -> Density:
     """Return the density of some weights.
 
     Raises
@@ -256,6 +321,23 @@ def make_density(form: Form, shape: Shape, weights: Mapping[str, Singles]) -> De
     ConfigError
         If the weights do not have the names and shapes that `weight_shapes` says.
     """
+    own = _checked(form, shape, weights)
+    return MixtureDensity(shape, own) if form == "mixture" else AutoregressiveDensity(shape, own)
+
+
+def make_classes(shape: Shape, weights: Mapping[str, Singles]) -> Classes:
+    """Return the classes of some weights.
+
+    Raises
+    ------
+    ConfigError
+        As `make_density`.
+    """
+    return Classes(shape, _checked("classes", shape, weights))
+
+
+def _checked(form: Form, shape: Shape, weights: Mapping[str, Singles]) -> dict[str, Singles]:
+    """Return weights of single precision, in their order."""
     wanted = weight_shapes(form, shape)
     found = {name: np.shape(value) for name, value in weights.items()}
     if found != wanted:
@@ -263,11 +345,10 @@ def make_density(form: Form, shape: Shape, weights: Mapping[str, Singles]) -> De
             f"weights of shapes {found} are not of a {form} density of {shape}, which has {wanted};"
             " train the network again"
         )
-    own = {name: np.ascontiguousarray(weights[name], np.float32) for name in wanted}
-    return MixtureDensity(shape, own) if form == "mixture" else AutoregressiveDensity(shape, own)
+    return {name: np.ascontiguousarray(weights[name], np.float32) for name in wanted}
 
 
-def flat_weights(density: Density) -> Singles:
+def flat_weights(density: Density | Classes) -> Singles:
     """Return the weights of a density end to end, (n_weight,)."""
     names = weight_shapes(density.form, density.shape)
     return np.concatenate([density.weights[name].ravel() for name in names])
@@ -295,7 +376,7 @@ def unflat_weights(form: Form, shape: Shape, flat: Singles) -> dict[str, Singles
     }
 
 
-def _outputs(density: MixtureDensity | AutoregressiveDensity, inputs: Singles) -> Singles:
+def _outputs(density: MixtureDensity | AutoregressiveDensity | Classes, inputs: Singles) -> Singles:
     """Return what the layers that all targets share make of inputs, (n_sed, n_output)."""
     if inputs.shape[1] != density.shape.n_input:
         raise ConfigError(

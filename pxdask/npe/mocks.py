@@ -10,6 +10,7 @@ import numpy as np
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.random import stream
+from pxdask.sps.libraries import make_library
 from pxdask.sps.sampling import unit_points
 from pxdask.sps.simulator import Simulator
 
@@ -160,6 +161,15 @@ def make_mocks(
     mocks = Mocks(unit[:, targets], log_mass, flux, error, redshift if given else None, names)
     mocks = mocks.rows(slice(first - start, first - start + n))
     return mocks.rows(mean_snr(mocks.flux, mocks.error) >= settings.npe.snr[0])
+
+
+def at_redshift(library: ModelLibrary, redshift: float) -> ModelLibrary:
+    """Return the models of one redshift of a library of a range of them; not its drawn set."""
+    priors = {name: each for name, each in library.settings.priors.items() if name != "redshift"}
+    settings = library.settings.model_copy(update={"priors": priors})
+    return make_library(
+        library.ssp, library.filters, settings=settings, redshift=redshift, seed=library.seed
+    )
 
 
 def mean_snr(flux: Floats, error: Floats) -> Floats:

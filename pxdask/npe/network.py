@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,6 +195,10 @@ class Network:
         y = self.targets(unit, log_mass - offset[:, None])
         each = np.stack([density.ln_density(own.values, y) for density in self.densities])
         return np.where(np.isfinite(offset)[:, None], self._per_prior(y, ln_mean(each)), np.nan)
+
+    def broadened(self, factor: float) -> Network:
+        """Return a network that proposes more widely: its Gaussians' deviations times a factor."""
+        return replace(self, densities=tuple(each.broadened(factor) for each in self.densities))
 
     def targets(self, unit: Floats, relative_mass: Floats) -> NDArray[np.float32]:
         """Return what densities are of, (..., n_dim + 1), of points of the cube and masses.

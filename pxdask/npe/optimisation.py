@@ -100,7 +100,7 @@ def optimise(
     n_rows : int
         Mocks learnt from in a pass, to within a batch: of more some are left out, of fewer some
         count twice, as compiled code knows one number.
-    form, shape : {"mixture", "autoregressive"}, Shape
+    form, shape : {"mixture", "autoregressive", "classes"}, Shape
         Which density.
     settings : NpeConfig
         ``batch_size``, ``learning_rate``, ``patience``.
@@ -161,7 +161,7 @@ def first_weights(form: Form, shape: Shape, rng: np.random.Generator) -> Weights
 
     Parameters
     ----------
-    form, shape : {"mixture", "autoregressive"}, Shape
+    form, shape : {"mixture", "autoregressive", "classes"}, Shape
         Which density.
     rng : numpy.random.Generator
         Gives the weights.
@@ -175,7 +175,7 @@ def first_weights(form: Form, shape: Shape, rng: np.random.Generator) -> Weights
     d, n = shape.n_dim, shape.n_components
     if form == "mixture":
         weights["last_bias"][n : n * (1 + d)] = 0.7 * rng.standard_normal(n * d, np.float32)
-    elif n > 1:
+    elif form == "autoregressive" and n > 1:
         weights["component_bias"][:, n : 2 * n] = np.linspace(-1.5, 1.5, n)
     return {name: jnp.asarray(value) for name, value in weights.items()}
 
@@ -185,7 +185,8 @@ def ln_density(
 ) -> jax.Array:
     """Return the natural log of the density (n,) of targets (n, n_dim) given inputs (n, n_input).
 
-    The numbers that `pxdask.npe.density` computes without JAX.
+    The numbers that `pxdask.npe.density` computes without JAX; of classes, which targets (n, 1)
+    number from 0, their probabilities.
     """
     state = _active(inputs @ weights["first"].T + weights["first_bias"])
     for weight, bias in zip(weights["trunk"], weights["trunk_bias"], strict=True):
@@ -193,7 +194,15 @@ def ln_density(
     outputs = state @ weights["last"].T + weights["last_bias"]
     if form == "mixture":
         return _ln_mixture(outputs, targets, shape)
+    if form == "classes":
+        return _ln_class(outputs, targets)
     return _ln_chain(weights, outputs, targets, shape)
+
+
+def _ln_class(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Return the log of the probabilities of classes, whose numbers targets (n, 1) are."""
+    ln_share = jax.nn.log_softmax(outputs)
+    return jnp.take_along_axis(ln_share, targets.astype(jnp.int32), axis=1)[:, 0]
 
 
 def _ln_mixture(outputs: jax.Array, targets: jax.Array, shape: Shape) -> jax.Array:

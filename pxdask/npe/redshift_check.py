@@ -8,14 +8,14 @@ wrong one best.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
 
-from pxdask.npe.density import Shape, flat_weights, make_density, unflat_weights
+from pxdask.core.errors import ConfigError
+from pxdask.npe.density import Shape, flat_weights, make_classes, unflat_weights
 from pxdask.npe.features import inputs
 
 if TYPE_CHECKING:
@@ -23,15 +23,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pxdask.npe.density import Density
+    from pxdask.npe.density import Classes
 
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
 
-_LN_ROOT_2PI = 0.5 * math.log(2 * math.pi)
+_STEP = 0.00625
+"""Width of a class in ln(1 + z): a third of what fluxes good to 5 % tell of redshifts."""
 
-_LEAST_PLACE = 1e-6
-"""Distance from the range's ends at which a redshift is put that lies there or beyond."""
+_FEWEST, _MOST = 8, 400
+"""Classes of a narrow and of a wide span."""
+
+_EACH = 250
+"""Mocks of a class, at least, as far as `_FEWEST` allows: of few mocks broad classes are learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +46,17 @@ class RedshiftCheck:
     ----------
     span : tuple of float
         Least and greatest redshift.
-    density : Density
-        Of one target: the redshift's place in the span, as a normal deviate.
+    classes : Classes
+        Parts of the span, of equal width in ln(1 + z), in each of which the density is even.
     """
 
     span: tuple[float, float]
-    density: Density
+    classes: Classes
+
+    @cached_property
+    def edges(self) -> Floats:
+        """Ends of the classes (n_class + 1,)."""
+        return redshift_edges(self.span, n=self.classes.shape.n_components)
 
     def ln_density(self, flux: Floats, error: Floats, *, redshift: Floats) -> Floats:
         """Return ln of the density (n_sed,) of the redshifts given over the prior's.
@@ -72,15 +81,16 @@ class RedshiftCheck:
         better from good ones (Neyman & Pearson 1933, Phil. Trans. A 231, 289), as far as the
         density is right.
         """
-        own, deviate = inputs(flux, error), redshift_targets(redshift, self.span)
-        found = self.density.ln_density(own.values, deviate[:, None])[:, 0]
-        found += 0.5 * deviate[:, 0].astype(np.float64) ** 2 + _LN_ROOT_2PI
+        own, place = inputs(flux, error), class_of(redshift, self.edges)
+        found = self.classes.ln_shares(own.values)[np.arange(len(flux)), place]
+        low, high = self.span
+        found = found - np.log(np.diff(self.edges)[place] / (high - low))
         return np.where(np.isfinite(own.scale), found, np.nan)
 
     def to_stored(self) -> tuple[Singles, dict[str, Any]]:
         """Return the weights end to end, and what else a check is made of, as JSON values."""
-        shape = asdict(self.density.shape)
-        return flat_weights(self.density), {"span": list(self.span), "shape": shape}
+        shape = asdict(self.classes.shape)
+        return flat_weights(self.classes), {"span": list(self.span), "classes": shape}
 
     @classmethod
     def from_stored(cls, flat: Singles, told: Mapping[str, Any]) -> RedshiftCheck:
@@ -89,16 +99,33 @@ class RedshiftCheck:
         Raises
         ------
         ConfigError
-            If the weights are not as many as the shape says.
+            If the weights are not as many as the shape says, or are of another version.
         """
-        shape = Shape(**told["shape"])
-        weights = unflat_weights("mixture", shape, flat)
+        if "classes" not in told:
+            raise ConfigError(
+                "the network's check of redshifts is of another version, without classes: train"
+                " it anew by `pxdask npe train`"
+            )
+        shape = Shape(**told["classes"])
         low, high = told["span"]
-        return cls((float(low), float(high)), make_density("mixture", shape, weights))
+        weights = unflat_weights("classes", shape, flat)
+        return cls((float(low), float(high)), make_classes(shape, weights))
 
 
-def redshift_targets(redshift: Floats, span: tuple[float, float]) -> Singles:
-    """Return places of redshifts (n_sed,) in a span as normal deviates (n_sed, 1)."""
+def n_classes(span: tuple[float, float], *, n_mocks: int) -> int:
+    """Return how many parts a span is cut into, to be learnt from some mocks."""
     low, high = span
-    place = np.clip((redshift - low) / (high - low), _LEAST_PLACE, 1 - _LEAST_PLACE)
-    return np.asarray(ndtri(place)[:, None], np.float32)
+    wanted = round(float(np.log((1 + high) / (1 + low))) / _STEP)
+    return max(min(wanted, _MOST, n_mocks // _EACH), _FEWEST)
+
+
+def redshift_edges(span: tuple[float, float], *, n: int) -> Floats:
+    """Return the ends (n + 1,) of parts of a span that have the same width in ln(1 + z)."""
+    low, high = span
+    return np.asarray(np.expm1(np.linspace(np.log1p(low), np.log1p(high), n + 1)))
+
+
+def class_of(redshift: Floats, edges: Floats) -> NDArray[np.intp]:
+    """Return the part (n_sed,) that each redshift lies in; beyond the ends, the last part there."""
+    place = np.searchsorted(edges, redshift, side="right") - 1
+    return np.clip(place, 0, len(edges) - 2)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pxdask.core.fits import FitConfig, NpeConfig
-    from pxdask.npe.density import Density, Form
+    from pxdask.npe.density import Density
     from pxdask.npe.mocks import Mocks
     from pxdask.npe.noise import NoiseModel
     from pxdask.sps.libraries import ModelLibrary
@@ -167,7 +167,7 @@ def train(
                 resumed=keeper.load(),
                 report=keeper.report,
             )
-        densities.append(_raw(npe.density, problem, npe, found.weights))
+        densities.append(_raw(problem, npe, found.weights))
         losses.append((found.loss, found.held_loss))
     network = _network(problem, densities, losses, library, noise=noise, settings=settings)
     figures = _figures(network, problem.held, seed)
@@ -304,12 +304,12 @@ def _redshifts(mocks: Mocks, library: ModelLibrary) -> tuple[float, float] | Non
     return found[0] if low is None else float(low), found[1] if high is None else float(high)
 
 
-def _raw(form: Form, problem: _Problem, npe: NpeConfig, weights: dict[str, Singles]) -> Density:
+def _raw(problem: _Problem, npe: NpeConfig, weights: dict[str, Singles]) -> Density:
     """Return the density of inputs as they are: the first layer standardises them."""
     first = weights["first"] / problem.width
     bias = weights["first_bias"] - first @ problem.centre
     own = {"first": first.astype(np.float32), "first_bias": bias.astype(np.float32)}
-    return make_density(form, problem.shape(npe), {**weights, **own})
+    return make_density(npe.density, problem.shape(npe), {**weights, **own})
 
 
 def _network(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.wcs import WCS
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, to_hex
@@ -18,7 +17,7 @@ from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS
-from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, draw_map, frame, window
+from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_map, frame
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,7 +70,7 @@ def bins_figure(bins: xr.Dataset, *, title: str) -> Figure:
     sky = figure.add_gridspec(1, 4, left=0.045, right=0.945, top=0.93, bottom=0.53, wspace=0.38)
     panels = [figure.add_subplot(sky[0, i]) for i in range(4)]
     bin_map = bins["bin_map"].values
-    view, unit = _view(bins)
+    view, unit = bins_view(bins), "arcsec" if "wcs" in bins.attrs else "pix"
     order = np.argsort(bins["pivot_wave"].values, kind="stable")
     _draw_bins(panels[0], bin_map, view)
     _draw_limits(panels[1], bins, view, order)
@@ -176,17 +175,6 @@ def _fewest_last(other: NDArray[np.int64], start: NDArray[np.intp]) -> list[int]
             degree[near] -= 1
             heappush(waiting, (degree[near], near))
     return order[::-1]
-
-
-def _view(bins: xr.Dataset) -> tuple[Window, str]:
-    """Return the part to show, and the unit of its offsets."""
-    inside = bins["bin_map"].values >= 0
-    if "wcs" in bins.attrs:
-        return window(str(bins.attrs["wcs"]), inside), "arcsec"
-    plain = WCS(naxis=2)  # pixels of an arcsec, so that offsets are pixels
-    plain.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    plain.wcs.cdelt = [-1 / 3600, 1 / 3600]
-    return window(plain.to_header().tostring(), inside), "pix"
 
 
 def _painted(values: NDArray[np.generic], bin_map: NDArray[np.integer]) -> Floats:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -14,6 +13,7 @@ from matplotlib.ticker import NullFormatter
 from pxdask.core.files import write_with
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.plots.panels import INK
+from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,7 @@ def filter_figure(filters: Sequence[Filter]) -> Figure:
     figure = Figure(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    place = np.linspace(0.03, 0.93, len(bands)) if len(bands) > 1 else [0.3]
-    for band, colour in zip(bands, colormaps["turbo"](place), strict=True):
+    for band, colour in zip(bands, band_colours(len(bands)), strict=True):
         _draw(axes, band, colour)
     _scale(axes, bands)
     axes.set_ylim(-0.06, 1.05)

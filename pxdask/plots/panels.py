@@ -27,6 +27,8 @@ INK = "0.15"
 """Near-black of text and lines."""
 _WHITE = 0.3
 """Part of the mean intensity mixed into each channel of a colour image [1]."""
+_FAINT = 0.05
+"""Least model flux that axes of SEDs reach down to [faintest flux seen]."""
 ACCENTS = ("#D55E00", "#0072B2")
 """Vermilion and blue of Okabe & Ito (2008), told apart in every form of colour vision."""
 
@@ -97,6 +99,20 @@ def window(wcs_text: str, region: NDArray[np.bool_]) -> Window:
     )
 
 
+def bins_view(bins: xr.Dataset) -> Window:
+    """Return the part of the sky around a galaxy's bins.
+
+    Offsets are in arcsec if ``attrs`` have a ``wcs``, else in pixels.
+    """
+    inside = bins["bin_map"].values >= 0
+    if "wcs" in bins.attrs:
+        return window(str(bins.attrs["wcs"]), inside)
+    plain = WCS(naxis=2)  # pixels of an arcsec, so that offsets are pixels
+    plain.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    plain.wcs.cdelt = [-1 / 3600, 1 / 3600]
+    return window(plain.to_header().tostring(), inside)
+
+
 def _centred(middle: int, side: int, size: int) -> slice:
     """Return ``side`` pixels around one, moved and cut to lie inside the image."""
     side = min(side, size)
@@ -105,7 +121,14 @@ def _centred(middle: int, side: int, size: int) -> slice:
 
 
 def draw_map(
-    axes: Axes, image: Floats, view: Window, *, label: str, cmap: str, log: bool = False
+    axes: Axes,
+    image: Floats,
+    view: Window,
+    *,
+    label: str,
+    cmap: str,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> None:
     """Draw a quantity on the sky with its colour bar; NaN is neutral grey.
 
@@ -125,6 +148,8 @@ def draw_map(
         A perceptually uniform colour map.
     log : bool
         Whether colours follow the logarithm; values <= 0 are then without colour.
+    limits : (low, high), optional
+        Values at the ends of the colours, instead of those of the central 98 per cent.
     """
     shown = view.cut(image)
     if log:
@@ -133,6 +158,7 @@ def draw_map(
     low, high = np.percentile(values, [1, 99]) if values.size else (1.0, 2.0)
     if high - low < 1e-6 * abs(high):
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
+    low, high = (low, high) if limits is None else limits
     norm = LogNorm(low, high) if log else Normalize(low, high)
     drawn = axes.imshow(
         np.ma.masked_invalid(shown),
@@ -280,7 +306,13 @@ def colour_image(flux: Floats, flux_err: Floats, region: NDArray[np.bool_]) -> F
 
 
 def draw_sed(
-    axes: Axes, residuals: Axes, bins: xr.Dataset, fit: xr.Dataset, *, number: int
+    axes: Axes,
+    residuals: Axes,
+    bins: xr.Dataset,
+    fit: xr.Dataset,
+    *,
+    number: int,
+    joined: bool = True,
 ) -> None:
     """Draw the observed SED of a bin, its best model, and their difference over the error.
 
@@ -294,6 +326,8 @@ def draw_sed(
         The bin. A flux below its uncertainty is drawn as a 2-sigma upper limit. Bars show
         the observed error; residuals are over the error of the fit, which holds the
         systematic one (``attrs['systematic_error']`` of the fit).
+    joined : bool
+        Whether a line joins the model's fluxes.
     """
     order = np.argsort(bins["pivot_wave"].values, kind="stable")
     wave = bins["pivot_wave"].values[order] / 1e4
@@ -302,7 +336,8 @@ def draw_sed(
     usable = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
     seen = usable & (flux > flux_err)
     limit = usable & ~seen
-    axes.plot(wave, model, "-s", color=ACCENTS[1], mfc="white", ms=7, lw=1, mew=1.2, label="model")
+    line = "-s" if joined else "s"
+    axes.plot(wave, model, line, color=ACCENTS[1], mfc="white", ms=7, lw=1, mew=1.2, label="model")
     axes.errorbar(
         wave[seen],
         flux[seen],
@@ -322,7 +357,9 @@ def draw_sed(
     axes.set_xscale("log")
     if shown.size:
         axes.set_yscale("log")
-        axes.set_ylim(0.4 * shown.min(), 4 * shown.max())
+        # a model that vanishes in some band is not what the axis is for
+        least = max(shown.min(), _FAINT * flux[seen].min()) if seen.any() else shown.min()
+        axes.set_ylim(0.4 * least, 4 * shown.max())
         _plain_log_ticks(axes)
     else:
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
@@ -333,10 +370,10 @@ def draw_sed(
     reach = 1.2 * max(3.0, float(np.max(np.abs(residual[np.isfinite(residual)]), initial=0)))
     residuals.set(xscale="log", ylim=(-reach, reach), xlim=(0.8 * wave.min(), 1.25 * wave.max()))
     axes.set_xlim(residuals.get_xlim())
-    _label_waves(axes, residuals, wave)
+    label_waves(axes, residuals, wave)
 
 
-def _label_waves(axes: Axes, residuals: Axes, wave: Floats) -> None:
+def label_waves(axes: Axes, residuals: Axes, wave: Floats) -> None:
     """Give the axes of an SED their ticks and names."""
     steps = np.array([0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500])
     inside = steps[(steps > 0.8 * wave.min()) & (steps < 1.25 * wave.max())]

@@ -15,6 +15,7 @@ from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
 from pxdask.core.schema import PHOTOMETRY, PROFILE
 from pxdask.plots.panels import INK
+from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,17 +99,19 @@ def profile_figure(profile: xr.Dataset) -> Figure:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharex=True)
     radius = profile["radius"].values
-    for band, colour in _bands(profile):
+    for i, (band, colour) in enumerate(_bands(profile)):
         value = profile["brightness"].values[:, band]
+        line = f"{_MARKERS[i % len(_MARKERS)]}-"
         error = profile["brightness_err"].values[:, band]
         shown = value > 0
         low = np.minimum(error, 0.9 * np.abs(value))  # the axis has no zero
-        bars = np.stack([low, error])[:, shown]
+        bars = np.where(shown, np.stack([low, error]), np.nan)
         label = str(profile["band"].values[band])
         left.errorbar(
-            radius[shown], value[shown], bars, fmt="o-", color=colour, ms=3, lw=1.2, elinewidth=0.6
-        )
-        right.plot(radius, profile["pixel_snr"].values[:, band], "o-", color=colour, ms=3, lw=1.2)
+            radius, np.where(shown, value, np.nan), bars, fmt=line, color=colour, ms=3, lw=1.0,
+            elinewidth=0.6,
+        )  # fmt: skip
+        right.plot(radius, profile["pixel_snr"].values[:, band], line, color=colour, ms=3, lw=1.0)
         right.lines[-1].set_label(label)
     if np.any(profile["brightness"].values > 0):
         left.set_yscale("log")
@@ -211,11 +214,10 @@ def _dress(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _bands(dataset: xr.Dataset) -> Iterator[tuple[int, Floats]]:
+def _bands(dataset: xr.Dataset) -> Iterator[tuple[int, str]]:
     """Yield bands, blue to red, and their colours."""
     order = np.argsort(dataset["pivot_wave"].values)
-    places = np.linspace(0.03, 0.93, order.size) if order.size > 1 else [0.3]
-    yield from zip((int(i) for i in order), colormaps["turbo"](places), strict=True)
+    yield from zip((int(i) for i in order), band_colours(order.size), strict=True)
 
 
 def _legend(figure: Figure, axes: Axes, *, title: str) -> None:

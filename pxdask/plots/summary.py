@@ -12,19 +12,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from pxdask.core.files import write_with
-from pxdask.core.flags import Flag
-from pxdask.plots.panels import (
-    INK,
-    NEUTRAL,
-    Window,
-    colour_image,
-    draw_compass,
-    draw_map,
-    draw_scale_bar,
-    draw_sed,
-    frame,
-    window,
-)
+from pxdask.plots.panels import INK, NEUTRAL, Window, draw_map, draw_sed, frame, window
+from pxdask.plots.seds import describe
+from pxdask.plots.sky import draw_image, middle_band, snr_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +68,7 @@ def summary_figure(
     bin_map = bins["bin_map"].values
     view = window(str(maps.attrs["wcs"]), bin_map >= 0)
     panels = [figure.add_subplot(sky[i // 4, i % 4]) for i in range(8)]
-    _draw_image(panels[0], cube, bin_map >= 0, view, kpc_per_pixel=maps.attrs["kpc_per_pixel"])
+    draw_image(panels[0], cube, bin_map >= 0, view, kpc_per_pixel=maps.attrs["kpc_per_pixel"])
     _draw_snr(panels[1], cube, view)
     chosen = _two_bins(cube, bins, fit)
     _draw_bins(panels[2], bin_map, view, chosen)
@@ -98,7 +88,9 @@ def summary_figure(
     for column, (number, letter) in enumerate(zip(chosen, "AB", strict=False)):
         axes = figure.add_subplot(seds[0, column])
         draw_sed(axes, figure.add_subplot(seds[1, column]), bins, fit, number=number)
-        _describe(axes, bins, fit, number=number, letter=letter)
+        words = ",   ".join(describe(bins, fit, number=number))
+        axes.set_title(f"{letter}: {words}", fontsize=10, color=INK, loc="left")
+        axes.legend(loc="lower right", fontsize=9, frameon=False)
     return figure
 
 
@@ -130,64 +122,10 @@ def write_summary(
     write_with(save, Path(path))
 
 
-def _snr(cube: xr.Dataset) -> Floats:
-    """Return S/N of each pixel in each band, NaN where either is missing."""
-    flux, flux_err = (cube[name].values.astype(np.float64) for name in ("flux", "flux_err"))
-    usable = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
-    snr: Floats = np.divide(flux, flux_err, out=np.full(flux.shape, np.nan), where=usable)
-    return snr
-
-
-def _middle_band(cube: xr.Dataset) -> int:
-    """Return the number of the band in the middle of the wavelengths."""
-    order = np.argsort(cube["pivot_wave"].values, kind="stable")
-    return int(order[(len(order) - 1) // 2])
-
-
-def _composite_bands(cube: xr.Dataset, region: NDArray[np.bool_]) -> list[int]:
-    """Return red, green and blue band, of those well seen; fewer than three if there are none."""
-    seen = _snr(cube)[:, region]
-    good = [i for i, row in enumerate(seen) if _median(row) > 2]
-    order = sorted(good, key=lambda i: float(cube["pivot_wave"].values[i]))
-    if len(order) < 3:
-        return order
-    return [order[-1], order[(len(order) - 1) // 2], order[0]]
-
-
-def _median(values: Floats) -> float:
-    """Return the median of the finite values; NaN where there is none."""
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else float("nan")
-
-
-def _draw_image(
-    axes: Axes, cube: xr.Dataset, region: NDArray[np.bool_], view: Window, *, kpc_per_pixel: float
-) -> None:
-    """Draw the galaxy: in colour where three bands are well seen, else one band."""
-    bands = _composite_bands(cube, region)
-    image = None
-    if len(bands) == 3:
-        flux, flux_err = (view.cut(cube[name].values[bands]) for name in ("flux", "flux_err"))
-        image = colour_image(flux, flux_err, region[view.rows, view.columns])
-    if image is None:
-        band = _middle_band(cube)
-        draw_map(
-            axes, cube["flux"].values[band], view, label=r"flux [$\mu$Jy]", cmap="gray", log=True
-        )
-        names = f"{cube['band'].values[band]}"
-    else:
-        axes.imshow(image, origin="lower", extent=view.extent, interpolation="nearest")
-        frame(axes, view)
-        names = " / ".join(str(cube["band"].values[i]) for i in bands)
-    axes.set_title(names, fontsize=10, color=INK)
-    draw_scale_bar(axes, view, kpc_per_pixel=kpc_per_pixel)
-    draw_compass(axes, view)
-
-
 def _draw_snr(axes: Axes, cube: xr.Dataset, view: Window) -> None:
     """Draw S/N per pixel in the middle band."""
-    band = _middle_band(cube)
-    draw_map(axes, _snr(cube)[band], view, label="S/N per pixel", cmap="cividis", log=True)
+    band = middle_band(cube)
+    draw_map(axes, snr_of(cube)[band], view, label="S/N per pixel", cmap="cividis", log=True)
     axes.set_title(f"{cube['band'].values[band]}", fontsize=10, color=INK)
 
 
@@ -235,7 +173,7 @@ def _two_bins(cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> list[int]:
     farther from it than three quarters of the bins.
     """
     n_pix = bins["n_pix"].values
-    density = bins["flux"].values[:, _middle_band(cube)] / np.maximum(n_pix, 1)
+    density = bins["flux"].values[:, middle_band(cube)] / np.maximum(n_pix, 1)
     candidates = np.flatnonzero((n_pix > 0) & np.isfinite(fit["chi2"].values))
     if not candidates.size:
         candidates = np.flatnonzero(n_pix > 0)
@@ -252,21 +190,3 @@ def _two_bins(cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> list[int]:
     by_distance = candidates[np.argsort(distance, kind="stable")]
     outer = int(by_distance[int(0.75 * (by_distance.size - 1) + 0.5)])
     return [central] if outer == central else [central, outer]
-
-
-def _describe(axes: Axes, bins: xr.Dataset, fit: xr.Dataset, *, number: int, letter: str) -> None:
-    """Write a bin's name and results into its SED panel."""
-    lines = [rf"{letter}: bin {number}, {bins['n_pix'].values[number]} pixels"]
-    for name, label in (("log_mass", r"$\log M_\star$"), ("log_sfr", r"$\log$ SFR")):
-        if name in fit and np.all(np.isfinite(fit[name].values[number])):
-            low, median, high = fit[name].values[number]
-            lines.append(
-                rf"{label} = ${median:.2f}_{{-{median - low:.2f}}}^{{+{high - median:.2f}}}$"
-            )
-    chi2 = fit["chi2"].values[number]
-    if np.isfinite(chi2):
-        lines.append(rf"$\chi^2$ = {chi2:.1f}")
-    if "flags" in fit and int(fit["flags"].values[number]) & Flag.FEW_MODELS:
-        lines.append("few models")
-    axes.set_title(",   ".join(lines), fontsize=10, color=INK, loc="left")
-    axes.legend(loc="lower right", fontsize=9, frameon=False)

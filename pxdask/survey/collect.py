@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from pxdask.core.errors import ConfigError, DamagedError, StoreError
+from pxdask.core.cosmology import kpc_per_arcsec
+from pxdask.core.errors import ConfigError, DamagedError, DataError, StoreError
 from pxdask.core.schema import QUANTILES
 from pxdask.fitting.tables import results_of
 from pxdask.io.stores import read
@@ -34,6 +35,7 @@ from pxdask.survey.collected import (
     GALAXIES,
     INTEGRATED,
     KEYED,
+    PROFILES,
     STORE,
     TABLES,
     write_tables,
@@ -41,6 +43,7 @@ from pxdask.survey.collected import (
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.outshining import outshining
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task
+from pxdask.survey.profile_facts import PREFIX, profile_facts
 from pxdask.survey.recipes import RECIPE
 
 if TYPE_CHECKING:
@@ -158,6 +161,8 @@ def _entry(
     found = {stage: records.get((name, stage, "")) for stage in KEYED}
     if not run.config.fit.integrated:  # what is left of other settings is not of these fits
         found[INTEGRATED] = None
+    if run.config.morphology is None:
+        found[PROFILES] = None
     keys = {f"{stage}_key": one.key if one and one.ok else "" for stage, one in found.items()}
     failed = any(record.outcome == "failed" for record in records.values())
     state = "failed" if failed else "done" if keys["products_key"] else "unfinished"
@@ -199,7 +204,8 @@ class _Before:
 
 def _content(entry: Entry) -> tuple[str, ...]:
     """Return what decides a galaxy's rows."""
-    return tuple(str(entry[name]) for name in ("id", "bins_key", "fit_key", f"{INTEGRATED}_key"))
+    stages = (BINS, "fit", INTEGRATED, PROFILES)
+    return tuple(str(entry[name]) for name in ("id", *(f"{stage}_key" for stage in stages)))
 
 
 def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, shard: int) -> int:
@@ -211,7 +217,7 @@ def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, sh
     for index, entry in enumerate(entries):
         place = places.get(_content(entry))
         if not (entry["fit_key"] and entry["bins_key"]):
-            facts.append({})
+            facts.append(_profiles(run, entry, bands))
             continue
         if place is not None and before.rows is not None:
             fact, pieces = _as_before(before.galaxies.isel(galaxy=place), before.rows)
@@ -229,7 +235,7 @@ def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, sh
         raise ConfigError(f"{run.store}: no galaxy has a fit; nothing to collect")
     writer.close()
     for fact in facts:
-        n_bin = int(fact["n_bin"].values) if fact else 0
+        n_bin = int(fact["n_bin"].values) if "n_bin" in fact else 0
         fact["first_bin"] = xr.Variable((), np.int64(first if n_bin else -1), _FIRST)
         first += n_bin
     write_group(_galaxies(run, entries, facts), part, GALAXIES)
@@ -250,6 +256,8 @@ def _as_before(
     fact = {
         str(name): value.variable for name, value in galaxy.data_vars.items() if name not in own
     }
+    if not str(galaxy[f"{PROFILES}_key"].values):  # those of others are NaN here
+        fact = {name: value for name, value in fact.items() if not name.startswith(PREFIX)}
     first, n_bin = int(galaxy["first_bin"]), int(galaxy["n_bin"])
     if n_bin == 0:
         return {}, iter(())
@@ -272,6 +280,7 @@ def _galaxy(
     facts = _facts(bins, rows_)
     if entry[f"{INTEGRATED}_key"]:
         facts |= _integrated(run, entry, rows_)
+    facts |= _profiles(run, entry, bands)
     return facts, iter((rows_,))
 
 
@@ -287,6 +296,18 @@ def _integrated(run: Run, entry: Entry, rows_: xr.Dataset) -> dict[str, xr.Varia
         if name in rows_ and rows_[name].attrs.get("units") in ADDITIVE
     ]
     return outshining(rows_, whole, names=names)
+
+
+def _profiles(run: Run, entry: Entry, bands: list[str]) -> dict[str, xr.Variable]:
+    """Return what a galaxy's Sersic profiles tell; nothing if it has none."""
+    if not entry[f"{PROFILES}_key"]:
+        return {}
+    task = Task(str(entry["id"]), PROFILES, "", str(entry[f"{PROFILES}_key"]))
+    try:
+        kpc = kpc_per_arcsec(run.config.models, redshift=float(entry["redshift"]))
+    except DataError:
+        kpc = np.nan
+    return profile_facts(read(task.path(run.store)), bands=bands, kpc_per_arcsec=kpc)
 
 
 def _rows(bins: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:

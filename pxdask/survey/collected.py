@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STORE = "survey.zarr"
-GALAXIES, BINS, INTEGRATED = "galaxies", "bins", "integrated"
+GALAXIES, BINS, INTEGRATED, PROFILES = "galaxies", "bins", "integrated", "morphology"
 
-KEYED = (BINS, "fit", INTEGRATED, "maps", "products")
+KEYED = (BINS, "fit", INTEGRATED, PROFILES, "maps", "products")
 """Stages whose keys are told of each galaxy."""
 
 TABLES = ("summary", "summary-bins")
@@ -55,9 +55,15 @@ def galaxy_table(store: Path) -> QTable:
 
 
 def write_tables(
-    paths: Sequence[Path], store: Path, galaxies: xr.Dataset, *, of_bins: bool, shard: int
+    paths: Sequence[Path],
+    store: Path,
+    galaxies: xr.Dataset,
+    *,
+    of_bins: bool,
+    shard: int,
+    only: Sequence[str] = (),
 ) -> None:
-    """Write one table, of galaxies or of bins, to files of several kinds."""
+    """Write one table, of galaxies or of bins, to files of several kinds; of all, or of some."""
     longest = {
         str(name): max(1, *(len(str(word)) for word in galaxies[name].values))
         for name in galaxies.data_vars
@@ -66,13 +72,16 @@ def write_tables(
     longest["galaxy"] = longest["id"]
     names = galaxies["id"].values
     stored = StoredRows(store, BINS, shard=shard)
-    n_row = stored.n_row if of_bins else len(names)
+    chosen = set(only) or set(map(str, names))
+    keep = np.array([str(name) in chosen for name in names])
+    n_row = int(galaxies["n_bin"].values[keep].sum() if of_bins else keep.sum())
     with table_files(paths, n_row=n_row, n_letter=longest) as append:
         if not of_bins:
-            append(_flat(galaxies))
+            append(_flat(galaxies.isel(galaxy=keep)))
             return
-        for block in stored.rows(0, n_row):
-            append(_flat(block.assign(galaxy=(ROWS, names[block["galaxy"].values]))))
+        for block in stored.rows(0, stored.n_row):
+            some = block if keep.all() else block.isel({ROWS: keep[block["galaxy"].values]})
+            append(_flat(some.assign(galaxy=(ROWS, names[some["galaxy"].values]))))
 
 
 def _flat(ds: xr.Dataset) -> Table:

@@ -12,7 +12,7 @@ from pxdask.io.provenance import read_provenance
 from pxdask.survey.context import open_context
 from pxdask.survey.inspect import band_roles, inspect_galaxy
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task, galaxy_folder
+from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, SUFFIX, Task, galaxy_folder
 from pxdask.survey.recipes import RECIPE
 from pxdask.survey.stages import STAGES
 
@@ -138,7 +138,7 @@ def _is_kept(stage: str) -> bool:
 
 def _files(folder: Path) -> dict[Task, list[Path]]:
     """Return the files in a galaxy's folder by the task that made them."""
-    endings = {**dict.fromkeys(STAGES, SUFFIX)}
+    endings = {stage: (SUFFIX, *FILES_BESIDE.get(stage, ())) for stage in STAGES}
     found: dict[Task, list[Path]] = {}
     for path in sorted(folder.glob("*")):
         for ending in {SUFFIX, *PRODUCT_FILES.values()}:
@@ -148,7 +148,7 @@ def _files(folder: Path) -> dict[Task, list[Path]]:
             stage = match["stage"]
             if PRODUCT_FILES.get(stage) == ending:
                 stage = "products"
-            elif endings.get(stage) != ending:
+            elif ending not in endings.get(stage, ()):
                 continue
             task = Task(folder.name, stage, match["part"] or "", match["key"])
             found.setdefault(task, []).append(path)
@@ -169,6 +169,12 @@ def _today(run: Run, row: Mapping[str, object]) -> _Today:
     sources = {
         ("image", band.name): {role: str(path) for role, path in band_roles(band).items()}
         for band in inputs.bands
+    }
+    sources["morphology", ""] = {
+        f"{band.name} {role}": str(path)
+        for band in inputs.bands
+        if band.name in pipeline.profiled
+        for role, path in band_roles(band).items()
     }
     if inputs.ifs is not None:
         sources["ifs", ""] = {"ifs": str(inputs.ifs.header.path)}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pxdask.core.config import SurveyConfig
     from pxdask.core.fits import FitConfig
+    from pxdask.core.morphology import MorphologyConfig
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.pipeline import Pipeline
 
@@ -55,6 +56,9 @@ _MAPS, _MAPS_BAND = 220, 16
 """Bytes of maps for each pixel, and pixel and band; 236 (5 bands) to 355 (10 bands) measured."""
 _PRODUCTS, _PRODUCTS_BAND = 140, 36
 """The same of their files for people; 228 (5 bands) to 494 (10 bands) measured."""
+_PROFILES, _PROFILES_GALAXY = 0.95e9, 20e6
+"""Bytes of Sersic fits: of JAX with its compiled programs (0.45 to 0.97 GB measured, with stamps of
+32^2 to 256^2 pixels in 3 to 5 bands); of a galaxy's stamps and models."""
 _SLICE, _SPECTRUM = 60, 40
 """Bytes for each pixel and wavelength of a chunk, and of the spectra that are matched."""
 
@@ -199,6 +203,9 @@ def stage_memory(
     if "image" in wanted:
         read = max(_n_read(pipeline, inputs, band.name) for band in inputs.bands)
         needs["image"] = _IMAGE * max(read, n_pix)
+    if "morphology" in wanted and config.morphology is not None:
+        largest = max(_n_read(pipeline, inputs, band) for band in pipeline.profiled)
+        needs["morphology"] = profile_memory(config.morphology, 1) + _IMAGE * largest
     return {stage: SMALL + need for stage, need in needs.items() if stage in wanted}
 
 
@@ -209,6 +216,14 @@ def fit_memory(fit: FitConfig, *, n_model: int, n_band: int) -> float:
     """
     sampled = 0.1e9 * fit.max_memory if fit.method != "rdsps" else 0.0
     return (_MODEL + _MODEL_BAND * n_band) * n_model + sampled
+
+
+def profile_memory(settings: MorphologyConfig, n_galaxy: int) -> float:
+    """Return the memory that Sersic fits of some galaxies take [byte].
+
+    That of JAX and its compiled programs is by far the most, and is taken but once.
+    """
+    return _PROFILES + _PROFILES_GALAXY * n_galaxy * (settings.max_side / 256) ** 2
 
 
 def _n_read(pipeline: Pipeline, inputs: GalaxyInputs, band: str) -> int:

@@ -12,12 +12,14 @@ from pxdask.core.bands import BackgroundConfig, ExtinctionConfig
 from pxdask.core.errors import ConfigError
 from pxdask.fitting import FitStage, IntegratedStage, MapStage
 from pxdask.ifs import IfsStage, LinesStage, SpectraStage
-from pxdask.images import CubeStage, Grid, ImageStage, Psf, kernel_radius
+from pxdask.images import CubeStage, Grid, ImageStage, Psf, footprint, kernel_radius
 from pxdask.images.calibration import needs_sky
 from pxdask.images.extinction import map_ebv
 from pxdask.io.catalog import sky_position
 from pxdask.io.fits import image_shape, read_kernel, read_section
+from pxdask.io.raw import read_raw
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
+from pxdask.morphology.stage import MorphologyStage
 from pxdask.survey.inspect import band_roles
 from pxdask.survey.plan import Keys
 from pxdask.survey.products import load_curves, model_library
@@ -25,6 +27,7 @@ from pxdask.survey.recipes import Recipe, outputs_read, plain_row
 from pxdask.survey.stages import READS
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
     from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 SKY_BOXES = 2
 """Boxes of background around the stamp that are read where the background is measured."""
 
-PRODUCTS_VERSION = 1
+PRODUCTS_VERSION = 2
 """Raised whenever the same maps give different FITS or PNG files."""
 
 
@@ -72,6 +75,15 @@ class Pipeline:
         """Stages after the fit that no other stage reads."""
         integrated = ("integrated",) if self.config.fit.integrated else ()
         return (*integrated, *(("lines",) if self.has_lines else ()))
+
+    @property
+    def profiled(self) -> tuple[str, ...]:
+        """Bands that Sersic profiles are fitted to; none where the settings want no profiles."""
+        settings = self.config.morphology
+        if settings is None:
+            return ()
+        names = [band.name for band in self.inputs.bands]
+        return tuple(name for name in names if not settings.bands or name in settings.bands)
 
     def band(self, name: str) -> BandConfig:
         """Return a band with the galaxy's paths and filter."""
@@ -114,6 +126,18 @@ class Pipeline:
         kernel = kernel_radius(self.target(), pixel_scale=scale, kernel=side)
         return max(kernel, SKY_BOXES * settings.box if sky else 0)
 
+    def raw(self, name: str) -> xr.Dataset:
+        """Return the pixels of one band that the galaxy's grid and the kernels need, as raw/1.
+
+        Raises
+        ------
+        DataError
+            If its files cannot be used.
+        """
+        header, margin = self.inputs.headers[name], self.margin_pix(name)
+        part = footprint(header, self.inputs.grid, margin_pix=margin)
+        return read_raw(self.band(name), header, footprint=part)
+
     def image_stage(self, name: str) -> ImageStage:
         """Return the stage that processes one band.
 
@@ -137,7 +161,7 @@ class Pipeline:
         )
 
     def stage(self, name: str, *, first: int = 0) -> Stage:
-        """Return a stage other than the images; ``first`` is a fit block's first bin."""
+        """Return a stage without one of its own; ``first`` is a fit block's first bin."""
         config = self.config
         if name == "cube":
             bands = tuple(band.name for band in self.inputs.bands)
@@ -154,6 +178,28 @@ class Pipeline:
         if name == "maps":
             return MapStage(config.models, config.maps)
         raise ConfigError(f"there is no stage {name!r}")
+
+    def morphology_stage(self) -> MorphologyStage:
+        """Return the stage that fits Sersic profiles.
+
+        Raises
+        ------
+        ConfigError
+            If the settings want none, or a band's filter is not known.
+        """
+        settings = self.config.morphology
+        if settings is None:
+            raise ConfigError("the settings have no morphology: no profiles are fitted")
+        own = settings.data == "own"
+        return MorphologyStage(
+            settings,
+            self.profiled,
+            self.config.images.region,
+            self.config.seed,
+            images={name: self.image_stage(name) for name in self.profiled if own},
+            stars=self.inputs.stars,
+            target=None if own else self.target(),
+        )
 
     def _fit_stage(self, first: int, *, integrated: bool) -> Stage:
         """Return the stage that fits a block of bins, or the sum of all."""
@@ -175,7 +221,8 @@ class Pipeline:
     def stages(self) -> tuple[str, ...]:
         """Return the galaxy's stages after the images, in the order in which data flow."""
         spectral = ("ifs", "spectra") if self._has_ifs else ()
-        return ("cube", *spectral, "bins", "fit", *self.sidelines, "maps", "products")
+        profiles = ("morphology",) if self.profiled else ()
+        return ("cube", *profiles, *spectral, "bins", "fit", *self.sidelines, "maps", "products")
 
     def recipe(self, stage: str, band: str = "", *, keys: Keys = NO_KEYS) -> Recipe:
         """Return all that decides an output.
@@ -199,6 +246,8 @@ class Pipeline:
             made: Stage = self.image_stage(band)
         elif stage == "ifs":
             made = self.ifs_stage()
+        elif stage == "morphology":
+            made = self.morphology_stage()
         elif stage == "bins":  # without opening the map of bins: its digest is among the files
             made = BinStage(self.config.binning)
         else:
@@ -230,6 +279,13 @@ class Pipeline:
         if stage == "image":
             roles = band_roles(self.band(band))
             return dict(zip(roles, inputs.checksums[band], strict=True))
+        if stage == "morphology" and self.config.morphology is not None:
+            own = self.profiled if self.config.morphology.data == "own" else ()
+            return {
+                f"{name} {role}": digest
+                for name in own
+                for role, digest in self._files("image", name).items()
+            }
         if stage == "ifs" and inputs.ifs is not None:
             return {"ifs": inputs.ifs.checksum}
         if stage == "bins" and inputs.bin_map is not None:

@@ -26,6 +26,9 @@ SEALS = "seals"
 PRODUCT_FILES = {"maps": ".fits", "summary": ".png"}
 """Files of the products stage: their names and endings."""
 
+FILES_BESIDE = {"morphology": (".fits", ".png")}
+"""Endings of what a stage writes for people beside its dataset, under the same name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -55,6 +58,7 @@ class Keys:
     maps: str
     products: str
     integrated: str = ""
+    morphology: str = ""
 
 
 def galaxy_folder(root: Path, galaxy_id: str) -> Path:

@@ -14,6 +14,7 @@ from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
 from pxdask.images.surveys import Pixels
 from pxdask.io.catalog_file import catalog_rows
+from pxdask.morphology.stage import absent_extra
 from pxdask.survey.inspect import (
     bin_map_path,
     open_headers,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 BYTES_PER_PIXEL = 20
 """Disk space that a run needs for each pixel of each band [byte]; images and cube, compressed,
 take about 16, maps and products the rest."""
+
+PROFILE_BYTES = 22
+"""Disk space for each pixel and band of Sersic profiles: dataset, FITS and PNG [byte]."""
 
 SPECTRAL_BYTES = 24
 """Disk space that a run needs for each pixel and wavelength of a spectral cube [byte]: its chunks
@@ -150,6 +154,7 @@ def preflight(
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
     network = check_network(catalog, config, galaxies, root=root, store=store)
     problems += [Problem(name, "", message) for name, message in network.faults]
+    problems += _profile_problems(config)
     needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
     notes = [f"{len(paths)} files, such as {paths[0]}: {note}" for note, paths in odd.items()]
@@ -213,6 +218,9 @@ def _check_geometry(
         n_wave = 0 if cube is None else cube.shape[0]
         plane = BYTES_PER_PIXEL * len(config.bands) + SPECTRAL_BYTES * n_wave
         size = plane * grid.shape[0] * grid.shape[1]
+        if (profiles := config.morphology) is not None:
+            n_band = len(profiles.bands) or len(config.bands)
+            size += PROFILE_BYTES * n_band * profiles.max_side**2
         if len(headers) == len(config.bands) and (path := bin_map_path(galaxy, config, root=root)):
             require_on_grid(path, grid)
     except PxdaskError as error:
@@ -254,6 +262,9 @@ def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list
         named.append(extinction.column)
     if config.maps.inclination:
         named.append(config.maps.axis_ratio)
+    if config.morphology is not None:
+        for prior in config.morphology.priors.values():
+            named += [prior.mean, prior.std]
     faults = []
     for value in named:
         try:
@@ -261,6 +272,22 @@ def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list
         except PxdaskError as error:
             faults.append(str(error))
     return faults
+
+
+def _profile_problems(config: SurveyConfig) -> list[Problem]:
+    """Return what keeps the settings' Sersic profiles from being fitted."""
+    settings = config.morphology
+    if settings is None:
+        return []
+    fault = absent_extra(settings)
+    problems = [Problem("", "", fault)] if fault else []
+    for band in config.bands:
+        wanted = settings.data == "own" and (not settings.bands or band.name in settings.bands)
+        if wanted and band.psf is not None and band.psf.kernel is not None:
+            why = "morphology needs its PSF, which a kernel is not: give psf.fwhm or psf.image,"
+            why += " leave it out of morphology.bands, or set morphology.data to matched"
+            problems.append(Problem("", band.name, why))
+    return problems
 
 
 def _space_problems(store: Path, needed: int) -> list[Problem]:

@@ -105,6 +105,18 @@ def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str])
     )
 
 
+def store_filters(folder: Path, filter_names: Iterable[str]) -> Products:
+    """Put filter curves alone into a folder, for work without stellar populations.
+
+    Raises
+    ------
+    ConfigError
+        If a filter is not known.
+    """
+    curves = load_filters(sorted(set(filter_names)))
+    return Products(ssp=folder, filters=_store(filters_to_dataset(curves), folder, "filters"))
+
+
 def ssp_dataset(source: str) -> xr.Dataset:
     """Return the SSP product that a configuration names.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from pxdask.io.filters import load_filters
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.io.stores import read
 from pxdask.survey.manifest import MANIFEST, OK, Manifest, Record, record_table
-from pxdask.survey.plan import PRODUCT_FILES, Task
+from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Task
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.sed_inputs import SPECTRAL
 from pxdask.survey.stages import STAGES
@@ -31,10 +31,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import xarray as xr
+    from matplotlib.figure import Figure
 
     from pxdask.survey.collect import Collected
     from pxdask.survey.explain import Explanation
+    from pxdask.survey.exporting import Exported, Layout, Target
+    from pxdask.survey.manifest import ManifestIndex
+    from pxdask.survey.reporting import Report
     from pxdask.survey.verify import Verified
+    from pxdask.survey.viewing import Viewer
 
 CONFIG = "config.yaml"
 CATALOG = "catalog.parquet"
@@ -53,11 +58,20 @@ class Run:
         Its settings.
     data_root : str
         What ``{data_root}`` stands for.
+    index : ManifestIndex or None
+        The manifest, read once, for who looks at many galaxies; None: read at each look.
     """
 
     store: Path
     config: SurveyConfig
     data_root: str
+    index: ManifestIndex | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that the run was begun with."""
+        facts = json.loads((self.store / RUN).read_text(encoding="utf-8"))
+        return {str(name): str(which) for name, which in facts.get("versions", {}).items()}
 
     @property
     def catalog(self) -> Table:
@@ -83,7 +97,9 @@ class Run:
         return record_table(list(self._manifest.records()))
 
     def tried(self, galaxy: str) -> list[Record]:
-        """Return all manifest rows of a galaxy, oldest first."""
+        """Return all manifest rows of a galaxy, oldest first; with `index` the newest of each."""
+        if self.index is not None:
+            return list(self.index.of(galaxy).values())
         return list(self._manifest.records(galaxy))
 
     def failures(self) -> Table:
@@ -128,8 +144,8 @@ class Run:
         ----------
         galaxy : str
             Identifier.
-        stage : {"image", "cube", "spectra", "bins", "fit", "integrated", "lines", "maps"}
-            Stage.
+        stage : str
+            Stage: image, cube, morphology, spectra, bins, fit, integrated, lines or maps.
         part : str
             Band, for the image stage.
 
@@ -152,6 +168,47 @@ class Run:
 
         return collect(self, formats=formats)
 
+    def export(
+        self,
+        to: Target,
+        folder: str | Path,
+        *,
+        galaxies: Sequence[str] = (),
+        layout: Layout = "current",
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write outputs as files for other tools; see `pxdask.survey.exporting.export`."""
+        from pxdask.survey.exporting import export  # noqa: PLC0415  loads what it needs
+
+        return export(
+            self, to=to, folder=folder, galaxies=galaxies, layout=layout, overwrite=overwrite
+        )
+
+    def report(
+        self,
+        folder: str | Path | None = None,
+        *,
+        galaxies: Sequence[str] = (),
+        overwrite: bool = False,
+        workers: int | None = None,
+    ) -> Report:
+        """Write pages to open in a browser; see `pxdask.survey.reporting.write_report`."""
+        from pxdask.survey.reporting import write_report  # noqa: PLC0415  loads what it needs
+
+        return write_report(self, folder, galaxies=galaxies, overwrite=overwrite, workers=workers)
+
+    def view(self, galaxy: str, *, max_side: int = 160) -> Viewer:
+        """Return the interactive viewer of a galaxy; see `pxdask.survey.viewing.view`."""
+        from pxdask.survey.viewing import view  # noqa: PLC0415  loads what it needs
+
+        return view(self, galaxy, max_side=max_side)
+
+    def plot(self, galaxy: str, kind: str = "summary", **options: Any) -> Figure:  # noqa: ANN401
+        """Return a figure of a galaxy: one of `pxdask.survey.plotting.KINDS`; see `draw` there."""
+        from pxdask.survey.plotting import draw  # noqa: PLC0415  loads what it needs
+
+        return draw(self, galaxy, kind, **options)
+
     def table(self) -> QTable:
         """Return one row for each galaxy, with units, as of the last `collect`.
 
@@ -173,6 +230,19 @@ class Run:
     def maps(self, galaxy: str) -> xr.Dataset:
         """Return the maps of a galaxy; see `dataset`."""
         return self.dataset(galaxy, "maps")
+
+    def morphology(self, galaxy: str) -> xr.Dataset:
+        """Return the Sersic profiles of a galaxy, with stamps, models and residuals.
+
+        Where the settings have ``morphology``; see `dataset` for the error raised, and
+        docs/morphology.md for what is in it.
+        """
+        return self.dataset(galaxy, "morphology")
+
+    def morphology_paths(self, galaxy: str) -> dict[str, Path]:
+        """Return the files of a galaxy's Sersic profiles made for people: ``fits`` and ``png``."""
+        task = self._task(galaxy, "morphology", "")
+        return {end.lstrip("."): task.path(self.store, end) for end in FILES_BESIDE["morphology"]}
 
     def row(self, galaxy: str) -> dict[str, object]:
         """Return a galaxy's row of the catalogue.
@@ -273,7 +343,8 @@ class Run:
 
     def _task(self, galaxy: str, stage: str, part: str) -> Task:
         """Return the task whose output is current."""
-        record = self._manifest.latest(galaxy).get((galaxy, stage, part))
+        newest = self._manifest.latest if self.index is None else self.index.of
+        record = newest(galaxy).get((galaxy, stage, part))
         if record is None or not record.ok:
             why = f"it failed: {record.error}" if record else "it has not been made"
             if record and record.outcome == "removed":

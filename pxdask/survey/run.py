@@ -43,6 +43,9 @@ WIDTH_EVERY_S = 5.0
 END_STAGES = ("integrated", "lines", "maps", "products")
 """What follows the fit, expected as soon as a galaxy is planned."""
 
+FRONT_STAGES = ("image", "cube", "morphology", "spectra", "bins")
+"""What comes before the fit, or needs none; expected when it is submitted."""
+
 Step = Literal["probe", "share", "plan", "front", "bins", "back", "end"]
 
 
@@ -273,7 +276,7 @@ class Driver:
         handle = self._executor.submit(
             function, *args, name=name, priority=-galaxy.index, memory=memory
         )
-        if task is not None and (task.stage in ("image", "cube", "spectra", "bins") or task.part):
+        if task is not None and (task.stage in FRONT_STAGES or task.part):
             self._watcher.expect(task.stage, 1)
         self._calls[id(handle)] = (galaxy, step, task)
         galaxy.pending.add(id(handle))
@@ -311,7 +314,7 @@ class Driver:
             self._submit_front(galaxy, result)
 
     def _submit_front(self, galaxy: _Galaxy, plan: GalaxyPlan) -> None:
-        """Submit bands and slices, cube, spectra and bins; or what is missing after them."""
+        """Submit bands, slices, cube, profiles, spectra, bins; or what is missing after them."""
         self._note_existing(galaxy, plan)
         if failed := self._failed_before(galaxy, plan.missing):
             galaxy.whole = False
@@ -323,6 +326,8 @@ class Driver:
             elif task.stage == "cube":
                 after = galaxy.parts["image"]
                 galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
+            elif task.stage == "morphology":
+                self._submit_task(galaxy, "front", task, galaxy.cube)
             elif task.stage == "spectra":
                 after = [*galaxy.cube, *galaxy.parts["ifs"]]
                 galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
@@ -341,7 +346,7 @@ class Driver:
             if task.stage == "fit":
                 blocks = fit_blocks(plan, self._run, n_bin=n_bin)
                 after = [self._submit_task(galaxy, "back", block, []) for block in blocks]
-            if task.stage in HARMLESS:
+            if task.stage in HARMLESS and task.stage in END_STAGES:
                 self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])
             if task.stage in ("fit", "maps", "products"):
                 after = [self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])]

@@ -22,7 +22,7 @@ from pxdask.survey.context import saved_network
 from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.manifest import MANIFEST, Manifest, Record
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task, galaxy_folder
+from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, SUFFIX, Task, galaxy_folder
 from pxdask.survey.products import store_products, used_filters
 from pxdask.survey.stages import STAGES
 from pxdask.survey.work import task_paths
@@ -174,7 +174,8 @@ def _stage(name: str) -> str:
     """Return the stage that made a file of a galaxy, or ``unfinished``."""
     if name.startswith("."):
         return "unfinished"
-    return name.partition("-")[0] if name.endswith(SUFFIX) else "products"
+    stage = name.partition("-")[0]
+    return stage if name.endswith(SUFFIX) or stage in FILES_BESIDE else "products"
 
 
 def _order(name: str) -> int:

@@ -20,6 +20,7 @@ STAGES = (
     "fit",
     "integrated",
     "lines",
+    "morphology",
     "maps",
     "products",
 )
@@ -34,14 +35,16 @@ READS = {
     "fit": ("bins",),
     "integrated": ("bins",),
     "lines": ("bins", "fit"),
+    "morphology": ("cube",),
     "maps": ("cube", "bins", "fit"),
     "products": ("cube", "bins", "fit", "maps"),
 }
 """The stages whose outputs each stage reads; ``ifs``, ``spectra`` and ``lines``
-only where there are spectra, ``integrated`` only where the settings want it."""
+only where there are spectra, ``integrated`` and ``morphology`` only where the settings want it.
+``morphology`` may read the bands' own images too."""
 
-HARMLESS = ("integrated", "lines")
-"""Stages after the fit whose failure keeps nothing else from being made."""
+HARMLESS = ("integrated", "lines", "morphology")
+"""Stages whose failure keeps nothing else from being made."""
 
 
 class Stage(Protocol):

@@ -12,13 +12,13 @@ from pxdask.core.errors import ConfigError, PxdaskError
 from pxdask.core.provenance import canonical_json
 from pxdask.fitting import join_blocks
 from pxdask.ifs import join_slices, wave_margin
-from pxdask.images import footprint
 from pxdask.io.export import write_maps_fits
 from pxdask.io.ifs import read_ifs
+from pxdask.io.profiles import write_profiles_fits
 from pxdask.io.provenance import CARD
-from pxdask.io.raw import read_raw
 from pxdask.io.stores import checksum, is_published, publish, publish_with, read
-from pxdask.plots import write_summary
+from pxdask.morphology.stage import RAW
+from pxdask.plots import write_profiles, write_summary
 from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
 from pxdask.survey.memory import within_memory
@@ -119,9 +119,11 @@ def carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
     pipeline = Pipeline(plan.inputs, run.config, run.products)
     if task.stage == "products":
         return _write_products(task, plan, run)
+    if task.stage == "morphology":
+        return _write_profiles(task, plan, run, pipeline)
     if task.stage == "image":
         stage: Stage = pipeline.image_stage(task.part)
-        output = stage.run(plan.inputs.galaxy, raw=_raw(task.part, plan, pipeline))
+        output = stage.run(plan.inputs.galaxy, raw=pipeline.raw(task.part))
     elif task.stage == "ifs":
         stage, slices = _slices(task.part, plan, run, pipeline)
         output = stage.run(plan.inputs.galaxy, slices=slices)
@@ -133,17 +135,6 @@ def carry_out(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
         output = stage.run(plan.inputs.galaxy, **_inputs(task.stage, plan, run))
     stage.output.validate(output)
     return publish(_with_provenance(output, task, plan, pipeline), task.path(run.root))
-
-
-def _raw(band: str, plan: GalaxyPlan, pipeline: Pipeline) -> xr.Dataset:
-    """Return the pixels of one band that the galaxy's grid and the kernels need."""
-    header = plan.inputs.headers[band]
-    margin = pipeline.margin_pix(band)
-    return read_raw(
-        pipeline.band(band),
-        header,
-        footprint=footprint(header, plan.inputs.grid, margin_pix=margin),
-    )
 
 
 def _slices(
@@ -202,14 +193,7 @@ def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
     """Write the files a user opens, the maps as FITS and a picture; return their checksums."""
     datasets = _inputs("products", plan, run)
     pipeline = Pipeline(plan.inputs, run.config, run.products)
-    made_of = canonical_json(provenance(task, plan, pipeline))
-    header = {
-        "RUNNAME": run.config.name,
-        "PXDKEY": task.key,
-        CARD: made_of,
-        **{key: plan.inputs.galaxy[key] for key in ("id", "ra", "dec", "redshift")},
-    }
-    title = f"{plan.galaxy_id}   z = {float(str(plan.inputs.galaxy['redshift'])):.4f}"
+    header, title, made_of = _words(task, plan, run, pipeline)
     fits_path, png_path = task_paths(task, run.root)
 
     def write_fits(path: Path) -> None:
@@ -224,6 +208,46 @@ def _write_products(task: Task, plan: GalaxyPlan, run: RunContext) -> str:
         keep = task.stage not in run.redo and is_published(path)
         found.append(checksum(path) if keep else publish_with(write, path))
     return " ".join(found)
+
+
+def _write_profiles(task: Task, plan: GalaxyPlan, run: RunContext, pipeline: Pipeline) -> str:
+    """Write a galaxy's Sersic profiles, and what of them a user opens; return their checksums."""
+    path, fits_path, png_path = task_paths(task, run.root)
+    again = task.stage in run.redo
+    stage = pipeline.morphology_stage()
+    if is_published(path) and not again:
+        profiles = _read_output(task, run)
+    else:
+        raws = {
+            f"{RAW}{band}": pipeline.raw(band) for band in stage.bands if stage.config.data == "own"
+        }
+        cube = _read_output(whole_task("cube", plan), run)
+        output = stage.run(plan.inputs.galaxy, cube=cube, **raws)
+        profiles = _with_provenance(stage.output.validate(output), task, plan, pipeline)
+        publish(profiles, path)
+    header, title, made_of = _words(task, plan, run, pipeline)
+    writers = {
+        fits_path: partial(write_profiles_fits, profiles=profiles, header=header),
+        png_path: partial(write_profiles, profiles=profiles, title=title, about=made_of),
+    }
+    for name, write in writers.items():
+        if again or not is_published(name):
+            publish_with(write, name)
+    return " ".join(checksum(name) for name in (path, fits_path, png_path))
+
+
+def _words(
+    task: Task, plan: GalaxyPlan, run: RunContext, pipeline: Pipeline
+) -> tuple[dict[str, object], str, str]:
+    """Return header and title of files for people, and what they tell of their making."""
+    galaxy, made_of = plan.inputs.galaxy, canonical_json(provenance(task, plan, pipeline))
+    header = {
+        "RUNNAME": run.config.name,
+        "PXDKEY": task.key,
+        CARD: made_of,
+        **{key: galaxy[key] for key in ("id", "ra", "dec", "redshift")},
+    }
+    return header, f"{plan.galaxy_id}   z = {float(str(galaxy['redshift'])):.4f}", made_of
 
 
 def _with_provenance(

@@ -18,7 +18,7 @@ from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
 from pxdask.survey.memory import SMALL, stage_memory
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plan import PRODUCT_FILES, Keys, Task, block_tasks, slice_tasks
+from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Keys, Task, block_tasks, slice_tasks
 from pxdask.survey.stages import HARMLESS, READS
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     keys = pipeline.keys()
     galaxy_id = str(galaxy["id"])
     spectral = ("spectra",) if inputs.ifs is not None else ()
-    stages = ("cube", *spectral, "bins", "fit", *pipeline.sidelines, "maps", "products")
+    profiles = ("morphology",) if pipeline.profiled else ()
+    stages = ("cube", *profiles, *spectral, "bins", "fit", *pipeline.sidelines, "maps", "products")
     tasks = [
         *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
         *ifs_chunks(galaxy_id, inputs, keys, run),
@@ -139,7 +140,7 @@ def task_paths(task: Task, root: Path) -> list[Path]:
             Task(task.galaxy_id, name, "", task.key).path(root, suffix)
             for name, suffix in PRODUCT_FILES.items()
         ]
-    return [task.path(root)]
+    return [task.path(root), *(task.path(root, end) for end in FILES_BESIDE.get(task.stage, ()))]
 
 
 def attempt(work: Callable[[], T]) -> T:

@@ -10,9 +10,9 @@ from pxdask.fitting.convergence import (
     BURN_IN,
     autocorrelation_time,
     burn_in,
-    split_rhat,
     thinning,
 )
+from pxdask.kernels.chain_spread import split_rhat
 
 
 def autoregressive(rho, *, n_step, n_walker=50, seed=0):

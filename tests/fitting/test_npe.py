@@ -281,3 +281,30 @@ def test_student_t_and_priors_of_mass():
     np.testing.assert_allclose(fit["logzsol_std"], 0.1, atol=0.04)
     heavy = fitted(settings(likelihood="student_t"), seds_of(flux, error), **WIDE)
     assert np.isfinite(heavy["log_mass"]).all()
+
+
+def test_masses_that_no_number_holds_do_not_count():
+    library = small_library(n_models=512)
+    chosen = settings({"hand_over": "none", "n_draws": 400, "max_rounds": 1})
+    seds = seds_of(*noisy(library, 3, snr=10.0))
+    fit = fitted(chosen, seds, library, width=0.6, mass_width=400.0)
+    # of 400 draws over 800 dex two or so are within a few of the mass
+    assert np.all(np.isfinite(fit["chi2"]))
+    assert np.all(np.abs(fit["log_mass"].sel(quantile=0.5)) < 60)
+
+
+def test_masses_that_are_all_beyond_their_prior_are_no_posterior():
+    library = small_library(n_models=512)
+    chosen = settings({"hand_over": "none", "n_draws": 100, "max_rounds": 3})
+    models = StandInFitter(chosen, {}).prepare(library)
+    drawn = type(models.network).draw
+
+    class Heavy(type(models.network)):
+        def draw(self, *args, **kwargs):
+            found = drawn(self, *args, **kwargs)
+            return replace(found, log_mass=found.log_mass + 40)
+
+    fit = replace(models, network=Heavy(models.sampled)).fit(seds_of(*noisy(library, 3, snr=10.0)))
+    np.testing.assert_array_equal(fit["n_eff"], 0)
+    assert np.all(np.isnan(fit["log_mass"]))
+    assert np.all((fit["flags"].values & int(Flag.FEW_MODELS)) > 0)

@@ -7,11 +7,13 @@ import pytest
 
 from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
+from pxdask.fitting import npe_limits
 from pxdask.fitting.npe import NpeFitter
 from pxdask.fitting.npe_limits import with_limits
+from pxdask.fitting.npe_rounds import BROADER
 from pxdask.fitting.outliers import Law, OutlierLimit
 from pxdask.fitting.rdsps import RdspsFitter
-from pxdask.npe.density import Shape, make_density, weight_shapes
+from pxdask.npe.density import Shape, make_classes, weight_shapes
 from pxdask.npe.features import n_inputs
 from pxdask.npe.mocks import make_mocks
 from pxdask.npe.network import Network
@@ -72,11 +74,11 @@ def test_false_alarms_are_those_asked_for(reweight):
 @pytest.mark.slow
 def test_a_redshift_check_is_heard():
     """A density that is certain of redshifts near 0.15, whatever the fluxes, makes others odd."""
-    shape = Shape(n_inputs(len(BANDS), redshift=False), 1, 4, 2, 1, 1)
-    weights = {k: np.zeros(dims, np.float32) for k, dims in weight_shapes("mixture", shape).items()}
-    # ln weight, mean, ln of one over the deviation, 0.05 of the prior's
-    weights["last_bias"] = np.array([0, 0, 3], np.float32)
-    check = RedshiftCheck((0.1, 0.2), make_density("mixture", shape, weights))
+    shape = Shape(n_inputs(len(BANDS), redshift=False), 1, 4, 2, 8, 1)
+    weights = {k: np.zeros(dims, np.float32) for k, dims in weight_shapes("classes", shape).items()}
+    # the fourth and fifth of eight parts have e^10 times the density of the others
+    weights["last_bias"][3:5] = 10
+    check = RedshiftCheck((0.1, 0.2), make_classes(shape, weights))
     own = with_limits_of()
     flux, error = mocks_at(0.15, own, 40)
     # limits of a figure that is the same for all SEDs of a redshift: a law made by hand
@@ -94,8 +96,35 @@ def test_a_redshift_check_is_heard():
         if redshift == 0.19:
             assert np.all(other[known] > 1)
         else:
-            # of a density 20 times the prior's: the law's chance is 0.33 there
+            # of a density four times the prior's
             assert np.mean(other[known] > 1) < 0.3
+
+
+def test_how_many_mocks_are_asked_for_is_looked_up_when_it_is_needed(monkeypatch):
+    def asked(*_, n, **__):
+        raise DataError(f"{n} of one redshift")
+
+    monkeypatch.setattr(npe_limits, "make_mocks", asked)
+    monkeypatch.setattr(npe_limits, "N_MOCKS", 160)
+    with pytest.raises(DataError, match=r"^10 of one redshift"):
+        with_limits(network(), library())
+    with pytest.raises(DataError, match=r"^20 of one redshift"):
+        with_limits(network(), library(), n_mocks=320)
+
+
+def test_draws_that_are_weighed_come_from_a_broader_network():
+    own = network()
+    flux, error = mocks_at(0.15, own, 1)
+    given_points = {"unit": np.full((1, 1, 3), 0.5), "log_mass": np.full((1, 1), 8.0)}
+    plain, weighed, by_hand = (
+        source.ln_density(flux, error, redshift=np.array([0.15]), **given_points)
+        for source in (
+            at(0.15, own, reweight=False).network,
+            at(0.15, own, reweight=True).network,
+            own.broadened(BROADER),
+        )
+    )
+    assert weighed == by_hand != plain
 
 
 def test_a_network_without_limits_says_so(caplog):

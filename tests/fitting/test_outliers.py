@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import chdtri
 from scipy.stats import chi2 as chi2_law
 
 from pxdask.core.errors import ConfigError, DataError
@@ -14,13 +13,11 @@ from pxdask.fitting.outliers import (
     Oddness,
     OutlierLimit,
     learnt_law,
-    nearest,
     outlier_limit,
     predictive_p,
     what_is_known,
 )
-from pxdask.fitting.target import Observed, Sampled
-from tests.fitting.small import fit_settings, small_library
+from pxdask.fitting.target import Observed
 
 
 def units(flux, error, limit=None):
@@ -173,27 +170,3 @@ def test_too_few_mocks():
     with pytest.raises(DataError, match=r"299 good SEDs .* wanted 300"):
         outlier_limit(few, np.ones((300, 1)))
     assert LEAST_MOCKS == 300
-
-
-def test_downhill_reaches_models_of_the_library():
-    library = small_library()
-    simulator = Sampled(fit_settings(), library).simulator
-    truth = np.random.default_rng(2).uniform(0.1, 0.9, (20, simulator.n_dim))
-    flux = 1e9 * simulator.simulate(truth).flux.astype(float)
-    seds = units(flux, flux / 50)
-    start = np.clip(truth + 0.1, 0.05, 0.95)
-    sed = np.arange(20)
-
-    def models(unit):
-        return simulator.simulate(unit).flux
-
-    found = nearest(seds, models, start, sed=sed)
-    # 5 bands and 4 parameters at S/N 50: all but a few in a side valley come within noise
-    assert np.mean(found.chi2 < 0.5) >= 0.9
-    np.testing.assert_allclose(found.scale[found.chi2 < 1e-4], 1e9, rtol=0.2)
-    alone = nearest(seds, models, start[7:8], sed=sed[7:8])
-    np.testing.assert_array_equal(alone.unit, found.unit[7:8])
-    # a spike in one band cannot be reached
-    flux[:, 2] *= 3
-    far = nearest(units(flux, flux / 50), models, start, sed=sed)
-    assert np.all(far.chi2 > chdtri(5, 1e-6))

@@ -6,6 +6,7 @@ from astropy.wcs import WCS
 
 from pxdask.core.config import FitConfig
 from pxdask.core.errors import SchemaError, StoreError
+from pxdask.core.flags import Flag
 from pxdask.fitting import FitStage, MapStage
 from pxdask.io.export import fits_unit, write_maps_fits
 from pxdask.testing import fake_galaxy, library_of
@@ -39,8 +40,8 @@ def test_the_file_keeps_to_the_standard_and_has_its_parts(path):
         hdus.verify("exception")
         names = [hdu.name for hdu in hdus]
         assert names[0] == "PRIMARY"
-        assert names[-5:] == ["BIN_MAP", "REGION", "FLUX", "FLUX_ERR", "BINS"]
-        assert {name.upper() for name in MAPS.data_vars} == set(names[1:-5])
+        assert names[-6:] == ["BIN_MAP", "REGION", "FLUX", "FLUX_ERR", "FLAGS", "BINS"]
+        assert {name.upper() for name in MAPS.data_vars} == set(names[1:-6])
         assert hdus[0].data is None
 
 
@@ -74,11 +75,27 @@ def test_images_come_back_with_bands(path):
 
 
 def test_every_image_is_on_the_sky(path):
-    want = WCS(GALAXY.cube.attrs["wcs"]).pixel_to_world_values(2.0, 3.0)
+    ours = WCS(GALAXY.cube.attrs["wcs"])
+    ny, nx = GALAXY.bins["bin_map"].shape
+    x, y = np.array([-0.5, nx - 0.5, -0.5, nx - 0.5]), np.array([-0.5, -0.5, ny - 0.5, ny - 0.5])
     with fits.open(path) as hdus:
         for hdu in hdus[1:-1]:
-            got = WCS(hdu.header).celestial.pixel_to_world_values(2.0, 3.0)
-            np.testing.assert_allclose(got, want, rtol=1e-13)
+            found = WCS(hdu.header).celestial.pixel_to_world_values(x, y)
+            # the corners of every plane, back on the pixels they came from
+            np.testing.assert_allclose(ours.world_to_pixel_values(*found), (x, y), atol=1e-6)
+
+
+def test_flags_decode(path):
+    """Bit n of a flag is what the card FLAGn says."""
+    flags, header = fits.getdata(path, "FLAGS", header=True)
+    np.testing.assert_array_equal(flags, GALAXY.cube["flags"].values)
+    for flag in Flag:
+        bit = int(np.log2(flag.value))
+        assert header[f"FLAG{bit}"] == flag.name.lower()
+        assert f"value {flag.value}" in header.comments[f"FLAG{bit}"]
+    table, header = fits.getdata(path, "BINS", header=True)
+    assert header["FLAG3"] == "low_snr"
+    np.testing.assert_array_equal(table["flags_fake_1"], GALAXY.bins["flags"].values[:, 1])
 
 
 def test_the_table_holds_bins(path):

@@ -50,6 +50,18 @@ def read(path):
         )
 
 
+def test_votables_say_units_that_they_have_and_others_in_words(tmp_path):
+    (path,) = write(tmp_path, ["t.vot"])
+    found = Table.read(path)
+    assert len(found) == 100
+    assert list(found["galaxy"][38:42]) == ["g003", "g004", "g005", "g006"]
+    assert found["flux"].unit == "uJy"
+    assert found["log_mass"].unit is None
+    assert found["log_mass"].description == "mass [dex(solMass)]"
+    np.testing.assert_array_equal(found["flags"], np.arange(100))
+    assert vstack(BLOCKS)["flags"].dtype == np.uint16  # what was given is as it was
+
+
 @pytest.mark.parametrize("name", ["t.fits", "t.ecsv", "t.parquet"])
 def test_blocks_are_one_table(tmp_path, name):
     (path,) = write(tmp_path, [name])

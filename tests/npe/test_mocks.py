@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from pxdask.core.errors import ConfigError
 from pxdask.core.models import ModelConfig
 from pxdask.fitting.target import observed
-from pxdask.npe.mocks import make_mocks, mean_snr, noisy
+from pxdask.npe.mocks import at_redshift, make_mocks, mean_snr, noisy
 from pxdask.npe.noise import broad_noise
 from pxdask.sps.libraries import make_library
 from pxdask.sps.priors import draw, resolve_priors
@@ -268,3 +268,17 @@ def test_other_bands():
     """A noise model of other bands is refused."""
     with pytest.raises(ConfigError, match="the noise model is of the bands a, b"):
         mocks(10, noise=broad_noise(("a", "b")))
+
+
+def test_models_of_one_redshift_of_a_range():
+    whole, one = library(), at_redshift(library(), 0.15)
+    assert (one.redshift, one.seed, one.bands) == (0.15, whole.seed, whole.bands)
+    assert "redshift" not in one.settings.priors
+    assert {*one.settings.priors, "redshift"} == {*whole.settings.priors}
+    # its models are those of the range, there: the redshift is the first of the columns
+    names = Simulator(whole).names
+    unit = np.random.default_rng(1).random((20, len(names)))
+    unit[:, names.index("redshift")] = 0.5
+    found = Simulator(one).simulate(np.delete(unit, names.index("redshift"), axis=1)).flux
+    # between nodes of redshift fluxes are interpolated
+    np.testing.assert_allclose(found, Simulator(whole).simulate(unit).flux, rtol=0.01)

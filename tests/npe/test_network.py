@@ -45,6 +45,21 @@ def test_draws_have_the_density_told(form, members):
     assert (np.abs(off) < 5 * share.std(axis=1) / np.sqrt(share.shape[1])).all()
 
 
+@pytest.mark.parametrize("form", ["mixture", "autoregressive"])
+def test_a_broadened_network_proposes_more_widely(form):
+    own = network(form=form)
+    wide = own.broadened(1.3)
+    found, narrow = drawn(wide, n_draws=20_000), drawn(own, n_draws=20_000)
+    again = wide.ln_density(FLUX, ERROR, redshift=Z, unit=found.unit, log_mass=found.log_mass)
+    # all but a few, so near an end of the cube that single precision does not tell how far
+    assert np.mean(np.abs(again - found.ln_density) < 2e-3) > 0.999
+    assert (found.log_mass.std(axis=1) > narrow.log_mass.std(axis=1)).all()
+    # what is not the density stays
+    assert wide.broadened(1 / 1.3).to_dataset().attrs == own.to_dataset().attrs
+    back = wide.broadened(1 / 1.3).to_dataset()["weights"]
+    np.testing.assert_allclose(back, own.to_dataset()["weights"], rtol=1e-5, atol=1e-6)
+
+
 def test_members_count_the_same():
     own = network(members=(0, 1))
     found = drawn(own)

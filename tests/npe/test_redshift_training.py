@@ -25,7 +25,7 @@ def with_check(n_mocks):
 @pytest.mark.slow
 def test_wrong_redshifts_are_told_from_true_ones():
     pytest.importorskip("jax")
-    own, settings = with_check(10_000)
+    own, settings = with_check(40_000)
     made = models()
     mocks = make_mocks(made, broad_noise(BANDS), n=4000, seed=99, settings=settings)
     check = own.redshift_check
@@ -39,9 +39,9 @@ def test_wrong_redshifts_are_told_from_true_ones():
     for part in (0.3, 0.1, 0.03):
         assert np.mean(good < np.log(part)) < part + 0.01
     bright = np.nanmedian(mocks.flux / mocks.error, axis=1) > 10
-    # what a short training on five bands learns: as many again as of good SEDs, at least
+    # what a short training on five bands learns: thrice as many as of good SEDs, nearly
     assert np.mean(good[bright]) > 0.15
-    assert np.mean(wrong[bright] < np.quantile(good[bright], 0.05)) > 0.12
+    assert np.mean(wrong[bright] < np.quantile(good[bright], 0.05)) > 0.14
 
 
 @pytest.mark.slow

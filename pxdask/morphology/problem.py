@@ -1,0 +1,268 @@
+"""Parameters, priors and starts of one galaxy, and how bands share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.core.errors import DataError
+from pxdask.core.settings import value_of
+from pxdask.morphology.links import smooth_terms
+from pxdask.morphology.parameters import PARAMETERS, SKY
+from pxdask.morphology.profiles import INDEX_RANGE
+from pxdask.morphology.transforms import KINDS, values_of, z_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pxdask.core.morphology import MorphologyConfig
+    from pxdask.morphology.first_guess import Guess, Pixels
+
+    Floats = NDArray[np.float64]
+
+MOST_ELLIP = 0.95
+"""Greatest ellipticity."""
+
+_RADIUS_WIDTH = 1.0
+"""Width of the prior of ln r_eff about the first guess."""
+_ANGLE_WIDTH = np.pi / 3
+"""Width of the prior of the angle about the first guess [rad]."""
+_SLOPE_WIDTH = 0.5
+"""Width of the priors of a polynomial's terms but the first, over that of the first."""
+_FLUX_WIDTH = 20.0
+"""Width of the prior of fluxes [first guess]; hardly a prior."""
+_SHIFT_WIDTH = 0.3
+"""Width of the prior of the centre about the first guess [r_eff]; no less than a pixel."""
+_START_INDEX, _START_BULGE_INDEX = 1.5, 2.5
+_START_POINT = 0.05
+"""Flux of a point at the centre, over that of the galaxy."""
+_N_WAVE = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The parameters of one galaxy.
+
+    Attributes
+    ----------
+    design : (n_band, n_local, n_dim) float64
+        From theta to the z of each parameter of each band.
+    low, high : (n_band, n_local) float64
+        What transforms need; see `transforms.KINDS`.
+    start, prior_mean, prior_std : (n_dim,) float64
+        Start, and normal priors, of theta.
+    columns : dict
+        Where in theta the coefficients of (source, parameter) are; sky is source -1.
+    wave : (n_wave,) float64
+        Where smooth functions are evaluated [Angstrom].
+    curves : dict
+        Their terms (n_wave, n_coefficient), by parameter.
+    """
+
+    design: Floats
+    low: Floats
+    high: Floats
+    start: Floats
+    prior_mean: Floats
+    prior_std: Floats
+    columns: Mapping[tuple[int, str], slice]
+    wave: Floats
+    curves: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class _Parameter:
+    """One parameter in all bands: ends or scale (n_band,), start and normal prior of z."""
+
+    low: Floats
+    high: Floats
+    start: Floats
+    mean: Floats
+    std: float
+
+
+def make_problem(
+    guesses: Sequence[Guess],
+    *,
+    pivot_wave: Floats,
+    pixels: Sequence[Pixels],
+    config: MorphologyConfig,
+    galaxy: Mapping[str, object],
+) -> Problem:
+    """Return parameters, priors and start.
+
+    Parameters
+    ----------
+    guesses : sequence of Guess
+        Of the galaxy, then of its neighbours.
+    pivot_wave : (n_band,) float64
+        Of the bands that are fitted [Angstrom].
+    pixels : sequence of Pixels
+        The bands.
+    config : MorphologyConfig
+        Profile, links and priors.
+    galaxy : mapping
+        Catalogue row, for priors that name its columns.
+    """
+    own = [(0, name) for name in PARAMETERS[config.profile]]
+    others = [(i, name) for i in range(1, len(guesses)) for name in PARAMETERS["sersic"]]
+    local = [*own, *others, *((-1, name) for name in SKY[config.sky])]
+    wave = np.linspace(np.min(pivot_wave), np.max(pivot_wave), _N_WAVE)
+    blocks, parts = [], []
+    for source, name in local:
+        blocks.append(_terms(source, name, pivot_wave, config))
+        part = _parameter(name, guesses[max(source, 0)], pixels, config)
+        parts.append(_with_given(part, name, config, galaxy) if source == 0 else part)
+    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    columns = {
+        key: slice(int(a), int(b)) for key, a, b in zip(local, ends[:-1], ends[1:], strict=True)
+    }
+    design = np.zeros((len(pivot_wave), len(local), int(ends[-1])))
+    for i, (block, key) in enumerate(zip(blocks, local, strict=True)):
+        design[:, i, columns[key]] = block
+    each = [
+        _coefficients(part, block, config=config, linked=_mode(*key, config) == "linked")
+        for part, block, key in zip(parts, blocks, local, strict=True)
+    ]
+    start, mean, std = (np.concatenate(numbers) for numbers in zip(*each, strict=True))
+    curves = {
+        name: smooth_terms(wave, of_bands=pivot_wave, link=config.link, order=config.order)
+        for source, name in own
+        if _mode(source, name, config) == "linked"
+    }
+    return Problem(
+        design=design,
+        low=np.stack([part.low for part in parts], axis=1),
+        high=np.stack([part.high for part in parts], axis=1),
+        start=start, prior_mean=mean, prior_std=std, columns=columns, wave=wave, curves=curves,
+    )  # fmt: skip
+
+
+def _mode(source: int, name: str, config: MorphologyConfig) -> str:
+    """Return whether a parameter is free, constant or linked; a disc's is as the bulge's.
+
+    Neighbours have one shape in all bands.
+    """
+    if name in ("flux", "point_flux", "bulge_fraction") or source < 0:
+        return "free"
+    if source > 0:
+        return "constant"
+    if not config.joint:
+        return "free"
+    for each in (name, name.removeprefix("disc_")):
+        if each in config.linked:
+            return "linked"
+        if each in config.constant:
+            return "constant"
+    return "free"
+
+
+def _terms(source: int, name: str, pivot_wave: Floats, config: MorphologyConfig) -> Floats:
+    """Return the matrix (n_band, n_coefficient) from coefficients to z."""
+    mode = _mode(source, name, config)
+    if mode == "linked":
+        return smooth_terms(pivot_wave, of_bands=pivot_wave, link=config.link, order=config.order)
+    return np.ones((len(pivot_wave), 1)) if mode == "constant" else np.eye(len(pivot_wave))
+
+
+def _parameter(
+    name: str, guess: Guess, pixels: Sequence[Pixels], config: MorphologyConfig
+) -> _Parameter:
+    """Return one parameter's transform, start and prior from the first guess."""
+    if "bounded" in KINDS[name]:
+        return _bounded(name, guess, n_band=len(pixels), config=config)
+    if name in ("flux", "point_flux"):
+        high = np.maximum(np.abs(guess.flux), 5 * guess.flux_err)
+        start = guess.flux / high if name == "flux" else np.full(len(high), _START_POINT)
+        return _linear(0 * high, high, start=start, std=_FLUX_WIDTH)
+    if name.startswith("sky"):
+        noise = np.array([np.median(each.flux_err[each.good]) for each in pixels])
+        return _linear(guess.sky if name == "sky" else 0 * noise, noise)
+    coarsest = max(each.pixel_scale for each in pixels)
+    shift = max(coarsest, _SHIFT_WIDTH * guess.r_eff)
+    factor = {"disc_r_eff": 1.2, "r_eff": 0.5}.get(name, 1.0)
+    radius = guess.r_eff * (factor if config.profile == "sersic_exponential" else 1.0)
+    middle, width = {
+        "xc": (guess.xc, shift),
+        "yc": (guess.yc, shift),
+        "theta": (guess.theta, _ANGLE_WIDTH),
+        "r_eff": (np.log(radius), _RADIUS_WIDTH),
+    }[name.removeprefix("disc_")]
+    ones = np.ones(len(pixels))
+    return _linear(middle * ones, width * ones)
+
+
+def _bounded(name: str, guess: Guess, *, n_band: int, config: MorphologyConfig) -> _Parameter:
+    """Return a parameter with a flat prior between bounds, and its start."""
+    two = config.profile == "sersic_exponential"
+    low, high, value = {
+        "ellip": (0.0, MOST_ELLIP, guess.ellip),
+        "n": (*np.log(INDEX_RANGE), _START_BULGE_INDEX if two else _START_INDEX),
+        "bulge_fraction": (0.0, 1.0, 0.5),
+    }[name.removeprefix("disc_")]
+    z = z_of(value, kind=KINDS[name], low=low, high=high)
+    ones = np.ones(n_band)
+    return _Parameter(low * ones, high * ones, z * ones, 0 * ones, 1.0)
+
+
+def _linear(
+    low: Floats, high: Floats, *, start: Floats | None = None, std: float = 1.0
+) -> _Parameter:
+    """Return a parameter without bounds; its prior is about the start."""
+    begin = np.zeros(len(low)) if start is None else start
+    return _Parameter(low, high, begin, begin, std)
+
+
+def _with_given(
+    part: _Parameter, name: str, config: MorphologyConfig, galaxy: Mapping[str, object]
+) -> _Parameter:
+    """Return the parameter with the prior of the settings, where they have one."""
+    if name not in config.priors:
+        return part
+    prior, kind = config.priors[name], KINDS[name]
+    mean, std = value_of(prior.mean, galaxy), value_of(prior.std, galaxy)
+    _require_usable(name, mean, std, galaxy)
+    ones = np.ones(len(part.low))
+    if name.endswith("theta"):
+        mean, std = np.radians(mean), np.radians(std)
+    if kind == "linear":
+        return _linear(mean * ones, std * ones)
+    if kind == "log":
+        return _linear(np.log(mean) * ones, std / mean * ones)
+    low, high = float(part.low[0]), float(part.high[0])
+    z = z_of(mean, kind=kind, low=low, high=high)
+    ends = values_of(np.array([[z - 0.01], [z + 0.01]]), low, high, kinds=(kind,))
+    slope = float(ends[1, 0] - ends[0, 0]) / 0.02
+    return _Parameter(part.low, part.high, z * ones, z * ones, std / slope)
+
+
+def _coefficients(
+    part: _Parameter, terms: Floats, *, config: MorphologyConfig, linked: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Return start, prior mean and prior width of a parameter's coefficients.
+
+    Those of a polynomial but the first have priors about zero: shapes change little with
+    wavelength unless the pixels say so.
+    """
+    n = terms.shape[1]
+    if n == len(part.start) and not linked:
+        return part.start, part.mean, np.full(n, part.std)
+    start, mean = np.full(n, part.start[0]), np.full(n, part.mean[0])
+    std = np.full(n, part.std)
+    if linked and config.link == "polynomial":
+        start[1:], mean[1:] = 0.0, 0.0
+        std[1:] *= _SLOPE_WIDTH
+    return start, mean, std
+
+
+def _require_usable(name: str, mean: float, std: float, galaxy: Mapping[str, object]) -> None:
+    """Raise `DataError` unless a prior's numbers are possible."""
+    if std <= 0 or (KINDS[name] == "log" and mean <= 0):
+        raise DataError(
+            f"galaxy {galaxy.get('id')!r}: the prior of {name} is {mean} +- {std}; wanted a "
+            f"positive width{' and mean' if KINDS[name] == 'log' else ''}"
+        )

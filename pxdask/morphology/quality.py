@@ -1,0 +1,113 @@
+"""What is odd about a fit, as flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.core.flags import Flag
+from pxdask.morphology.problem import MOST_ELLIP
+from pxdask.morphology.profiles import INDEX_RANGES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pxdask.core.morphology import MorphologyConfig
+    from pxdask.morphology.scene import Scene
+
+    Floats = NDArray[np.float64]
+
+_EDGE = 0.01
+"""Part of a range at its ends that counts as its edge."""
+
+_LEAST_RADIUS = 0.05
+"""Half-light radius of what is as good as a point [pix of the finest band]."""
+
+
+def fit_flags(
+    scene: Scene,
+    values: dict[str, Floats],
+    *,
+    chi2: Floats,
+    converged: bool,
+    config: MorphologyConfig,
+) -> NDArray[np.uint16]:
+    """Return the `Flag` bits (n_source,) of a fit.
+
+    Parameters
+    ----------
+    scene : Scene
+        What was fitted.
+    values : dict of (n_source, n_band) float64
+        As of `unpack`.
+    chi2 : (n_band,) float64
+        Reduced chi-square.
+    converged : bool
+        Whether the best was reached.
+    config : MorphologyConfig
+        ``max_chi2``.
+    """
+    shared = Flag(0)
+    if not converged:
+        shared |= Flag.NOT_CONVERGED
+    if np.any(~(chi2 <= config.max_chi2)):
+        shared |= Flag.BAD_CHI2
+    if len(scene.fitted) < len(scene.stamps):
+        shared |= Flag.NO_DATA
+    flags = np.full(len(scene.sources), int(shared), dtype=np.uint16)
+    at_edge = _at_edge(scene, values, index_range=INDEX_RANGES[config.engine])
+    flags[at_edge] |= np.uint16(Flag.AT_EDGE)
+    if _off_centre(scene, values):
+        flags[0] |= np.uint16(Flag.OFF_CENTRE)
+    if _middle_masked(scene):
+        flags[0] |= np.uint16(Flag.MASKED)
+    return flags
+
+
+def _at_edge(
+    scene: Scene, values: dict[str, Floats], *, index_range: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Return the sources (n_source,) of which a shape is at the end of what is possible.
+
+    A galaxy may be round, so only the greatest ellipticity counts.
+    """
+    finest = min(scene.stamps[i].pixel_scale for i in scene.fitted)
+    widest = max(
+        scene.stamps[i].pixel_scale * max(scene.stamps[i].flux.shape) for i in scene.fitted
+    )
+    low, high = np.log(index_range)
+    ends = {
+        "n": (np.exp(low + _EDGE * (high - low)), np.exp(high - _EDGE * (high - low))),
+        "r_eff": (_LEAST_RADIUS * finest, widest),
+        "disc_r_eff": (_LEAST_RADIUS * finest, widest),
+        "ellip": (-1.0, (1 - _EDGE) * MOST_ELLIP),
+        "disc_ellip": (-1.0, (1 - _EDGE) * MOST_ELLIP),
+        "bulge_fraction": (_EDGE, 1 - _EDGE),
+    }
+    outside = np.zeros(len(scene.sources), dtype=bool)
+    for name, (least, most) in ends.items():
+        if name in values:
+            outside |= np.any((values[name] < least) | (values[name] > most), axis=-1)
+    return outside
+
+
+def _off_centre(scene: Scene, values: dict[str, Floats]) -> bool:
+    """Return whether the galaxy's centre is farther from its position than is sensible.
+
+    That is half of the first guess of the radius, and two pixels of the coarsest band.
+    """
+    coarsest = max(scene.stamps[i].pixel_scale for i in scene.fitted)
+    away = np.hypot(values["xc"][0], values["yc"][0])
+    return bool(np.any(~(away <= max(2 * coarsest, 0.5 * scene.guess.r_eff))))
+
+
+def _middle_masked(scene: Scene) -> bool:
+    """Return whether the pixel at the galaxy's position counts for nothing in some band."""
+    for i, (x, y) in zip(scene.fitted, scene.of_band("origin"), strict=True):
+        good = scene.stamps[i].good
+        row, column = round(float(y)), round(float(x))
+        inside = 0 <= row < good.shape[0] and 0 <= column < good.shape[1]
+        if not inside or not good[row, column]:
+            return True
+    return False

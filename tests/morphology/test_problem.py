@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from benchmarks.morphology_mocks import Camera
+from pxdask.core.morphology import MorphologyConfig
+from pxdask.morphology.unpacking import curve, unpack
+from tests.morphology.small import TRUTH, scene_of, stamps_of
+
+
+@pytest.fixture(scope="module")
+def stamps():
+    cameras = {"y": Camera(0.4, 1.3)}
+    return stamps_of(dict.fromkeys("grizy", TRUTH), cameras=cameras, side=24)
+
+
+def widths(scene):
+    """Return how many numbers each parameter of the galaxy takes."""
+    return {name: part.stop - part.start for (i, name), part in scene.columns.items() if i <= 0}
+
+
+def test_links_say_how_many_numbers_a_parameter_takes(stamps):
+    config = MorphologyConfig(linked=("r_eff",), constant=("xc", "yc"), order=3)
+    found = widths(scene_of(stamps, config=config))
+    assert found == {
+        "flux": 5, "xc": 1, "yc": 1, "r_eff": 4, "ellip": 5, "theta": 5, "n": 5, "sky": 5,
+    }  # fmt: skip
+
+
+def test_a_disc_is_linked_as_the_bulge_unless_it_is_named(stamps):
+    config = MorphologyConfig(
+        profile="sersic_exponential",
+        linked=("r_eff", "n", "ellip"),
+        constant=("xc", "yc", "theta", "disc_ellip"),
+    )
+    found = widths(scene_of(stamps, config=config))
+    names = ("disc_r_eff", "disc_ellip", "disc_theta", "bulge_fraction")
+    assert [found[name] for name in names] == [3, 1, 1, 5]
+
+
+def test_bands_by_themselves_share_nothing(stamps):
+    found = widths(scene_of(stamps, config=MorphologyConfig(joint=False)))
+    assert set(found.values()) == {5}
+
+
+@pytest.mark.parametrize("link", ["polynomial", "bspline"])
+def test_a_fit_starts_at_the_first_guess_in_every_band(stamps, link):
+    config = MorphologyConfig(link=link, sky="tilted")
+    scene = scene_of(stamps, config=config)
+    values = unpack(scene.start, scene)
+    assert values["r_eff"][0] == pytest.approx(scene.guess.r_eff)
+    assert values["ellip"][0] == pytest.approx(scene.guess.ellip)
+    assert values["theta"][0] == pytest.approx(np.degrees(scene.guess.theta))
+    assert values["n"][0] == pytest.approx(1.5)
+    np.testing.assert_allclose(values["flux"][0], scene.guess.flux)
+    np.testing.assert_allclose(values["sky"][0], scene.guess.sky)
+    assert values["sky_x"][0] == pytest.approx(0.0)
+
+
+def test_curves_go_through_the_bands(stamps):
+    scene = scene_of(stamps)
+    theta = scene.start + np.random.default_rng(2).normal(0, 0.3, (7, len(scene.start)))
+    values, smooth = unpack(theta, scene)["n"][:, 0], curve(theta, scene, "n")
+    np.testing.assert_allclose(smooth[:, [0, -1]], values[:, [0, -1]])
+
+
+def test_one_band_has_no_curve_but_a_constant(stamps):
+    scene = scene_of({"g": stamps["g"]})
+    assert set(widths(scene).values()) == {1}
+    assert scene.curves["n"].shape == (50, 1)
+
+
+def test_the_flux_of_a_galaxy_with_a_point_is_that_of_both(stamps):
+    scene = scene_of(stamps, config=MorphologyConfig(profile="sersic_point"))
+    values = unpack(scene.start, scene)
+    np.testing.assert_allclose(values["flux"][0] - values["point_flux"][0], scene.guess.flux)
