@@ -98,7 +98,7 @@ def test_the_simplest_run(tmp_path):
             {"Sersic1963", "Bradbury2018", "Pasha2023", "Cabezas2024"},
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else " ".join(sorted(value)),
 )
 def test_what_settings_add(tmp_path, changes, wanted):
     assert added(tmp_path, **changes) == wanted
