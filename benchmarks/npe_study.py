@@ -227,18 +227,24 @@ class Fits:
     seconds: dict[str, float]
 
 
+def mocks_at(chosen: Problem, redshift: float, *, n: int, seed: int | None = None) -> Mocks:
+    """Return mocks of one redshift that are within the S/N compared."""
+    made = make_mocks(
+        at_redshift(chosen.model_library, redshift), chosen.noise, n=4 * n,
+        seed=TEST_SEED + round(100 * redshift) if seed is None else seed,
+        settings=chosen.settings,
+    )  # fmt: skip
+    snr = snr_of(made)
+    return made.rows(np.flatnonzero((snr >= BINS[0][0]) & (snr < BINS[-1][1]))[:n])
+
+
 def fits_at(
     chosen: Problem, network: Network, redshift: float, *, n: int, n_models: int = N_DENSE
 ) -> Fits:
     """Return fits of mocks at one redshift by the network and by a dense library."""
     settings = chosen.settings
     library = chosen.at(redshift, network, n_models=n_models)
-    mocks = make_mocks(
-        library, chosen.noise, n=4 * n, seed=TEST_SEED + round(100 * redshift), settings=settings
-    )
-    snr = snr_of(mocks)
-    inside = (snr >= BINS[0][0]) & (snr < BINS[-1][1])
-    mocks = mocks.rows(np.flatnonzero(inside)[:n])
+    mocks = mocks_at(chosen, redshift, n=n)
     models = Simulator(library).simulate(mocks.unit)
     truth = {**models.parameters, **models.derived}
     truth["log_mass"] = mocks.log_mass + np.log10(models.derived["surviving"])

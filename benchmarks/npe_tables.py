@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.npe_galaxies import KINDS, SIZES, called_of
 from benchmarks.npe_study import BINS, flagged, snr_of
 from pxdask.npe.calibration import coverage, scatter
 
@@ -179,6 +180,9 @@ def acceptance_table(studies: Mapping[str, Study]) -> str:
     ]
     wanted.append((f"log mass re-weighted: quantiles within {CLOSE} dex", "all"))
     wanted += [(f"called outliers: {name}", aim) for name, aim in OUTLIERS.items()]
+    if all(each.galaxies for each in studies.values()):
+        of = f"galaxies of {SIZES[0]} SEDs called odd: redshift"
+        wanted += [(f"{of} right", OUTLIERS["good"]), (f"{of} off by 1", ">= 90 %")]
     found = [_found(each) for each in studies.values()]
     lines += [
         "| " + " | ".join([name, aim, *cells]) + " |"
@@ -205,7 +209,11 @@ def _found(study: Study) -> list[str]:
             cells.append(f"{min(ratios):.3f}-{max(ratios):.3f}")
     close = np.concatenate([_is_close(fit, "weighed") for fit in study.fits])
     odd = [f"{called(study.fits, name, (BINS[0][0], BINS[-1][1])):.1%}" for name in OUTLIERS]
-    return [*cells, f"{np.mean(close):.1%}", *odd]
+    cells += [f"{np.mean(close):.1%}", *odd]
+    if study.galaxies:
+        wrong, right = called_of(study.galaxies[KINDS[0]], n=SIZES[0])
+        cells += [f"{right:.1%}", f"{wrong:.1%}"]
+    return cells
 
 
 def _is_close(fits: Fits, kind: str) -> NDArray[np.bool_]:

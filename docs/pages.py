@@ -76,8 +76,9 @@ Keys are kept from version to version; there may be more.
 """
 
 JSON_KEYS = {
-    "status": "`name`, `store`, `galaxies`, `finished` (numbers of galaxies); `stages`: list of"
-    " `stage`, `done`, `failed`, `task_time_s`; `failures`: list of `id`, `stage`, `part`, `error`",
+    "status": "`name`, `store`, `galaxies`, `finished` (numbers of galaxies); `stages`: those"
+    " of the run's settings, list of `stage`, `done`, `failed`, `task_time_s`; `failures`: list of"
+    " `id`, `stage`, `part`, `error`",
     "check": "`galaxies`, `can_run`, `bands`, `bytes_needed`; `problems`: list of `galaxy` (empty:"
     " all), `band`, `message`; `notes`",
     "verify": "`ok`, `n_whole`, `n_unrecorded`; `damaged`, `missing`, `extra`, `unreadable`,"

@@ -35,6 +35,7 @@ from pxdask.cli.start import init
 from pxdask.cli.store import collect, du, gc, verify
 from pxdask.cli.story import Part, Story, exit_code_lines
 from pxdask.cli.watch import logs, watch_run
+from pxdask.cli.words import number_of
 from pxdask.core.remote import location
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def simulate(
     from pxdask.survey.mock import make_mocks  # noqa: PLC0415
 
     made = make_mocks(catalog, folder, seed=seed, ifus=ifu or ())
-    out.print(f"{len(made)} galaxies in {folder}", highlight=False)
+    amount = number_of(len(made), "galaxy", "galaxies")
+    out.print(f"{amount} in {folder}", highlight=False)
 
 
 @app.command()

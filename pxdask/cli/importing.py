@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pxdask.cli.words import number_of
+
 out = Console()
 
 
@@ -27,7 +29,7 @@ def import_files(
     done = import_pixedfit(files, folder, overwrite=overwrite)
     for path in (done.catalog, done.config):
         _say(str(path))
-    _say(f"{len(done.galaxies)} galaxies; look at the settings, then:")
+    _say(f"{number_of(len(done.galaxies), 'galaxy', 'galaxies')}; look at the settings, then:")
     _say(f"pxdask run {done.catalog} {done.config} --data-root {done.data_root} --store RUN")
 
 

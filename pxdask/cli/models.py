@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from pxdask.cli.words import number_of
 from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def build(
             report=None if quiet else _progress(stack),
         )
     if not quiet:
-        at = f"at {len(chosen)} redshifts" if chosen else "of free redshift"
+        at = f"at {number_of(len(chosen), 'redshift')}" if chosen else "of free redshift"
         out.print(
-            f"{path}: {settings.n_models} models in {len(names)} bands {at}",
+            f"{path}: {settings.n_models} models in {number_of(len(names), 'band')} {at}",
             highlight=False,
             soft_wrap=True,
         )

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pxdask.cli.words import number_of
+
 out = Console()
 
 
@@ -39,8 +41,10 @@ def report(
         overwrite=overwrite,
         workers=workers,
     )
+    pages = number_of(made.n_page, "page")
+    galaxies = number_of(made.n_galaxy, "galaxy", "galaxies")
     out.print(
-        f"{made.n_page} pages for {made.n_galaxy} galaxies; open {made.index}",
+        f"{pages} for {galaxies}; open {made.index}",
         markup=False,
         highlight=False,
         soft_wrap=True,

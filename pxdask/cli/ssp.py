@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pxdask.cli.words import number_of
 from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError, StoreError
 
@@ -110,7 +111,8 @@ def list_products() -> None:
         shown.add_row(*(escape(word) for word in words), size)
     if paths:
         out.print(shown)
-    out.print(f"{len(paths)} products in {folder}", markup=False, highlight=False, soft_wrap=True)
+    amount = number_of(len(paths), "product")
+    out.print(f"{amount} in {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

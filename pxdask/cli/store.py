@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from pxdask.cli.words import number_of
 from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def collect(
         }
         typer.echo(json.dumps(values, indent=2))
         return
-    _say(f"{done.n_bin} bins of {done.n_galaxy} galaxies, {done.n_read} of them read")
+    galaxies = number_of(done.n_galaxy, "galaxy", "galaxies")
+    _say(f"{number_of(done.n_bin, 'bin')} of {galaxies}, {done.n_read} of them read")
     for path in (done.store, *done.tables):
         _say(str(path))
 
@@ -155,7 +157,10 @@ def gc(
     _list("unreachable", [file.path.relative_to(run.store).as_posix() for file in found.files])
     if found.n_kept:
         _say(f"{found.n_kept} galaxies keep all: their inputs cannot be looked at")
-    amount = f"{len(found.files)} files, {_size(found.n_bytes)}"
+    if not found.files:
+        _say("nothing to remove")
+        return
+    amount = f"{number_of(len(found.files), 'file')}, {_size(found.n_bytes)}"
     if not yes:
         _say(f"{amount} would be removed; to do so: pxdask gc {run.store} --yes")
         return

@@ -69,7 +69,7 @@ EXAMPLES = {
     "models show": "pxdask models show models.zarr",
     "models parameters": "pxdask models parameters",
     "npe train": "pxdask npe train survey.yaml catalog.ecsv -o network.zarr.zip",
-    "npe check": "pxdask npe check survey.yaml network.zarr.zip",
+    "npe check": "pxdask npe check network.zarr.zip survey.yaml catalog.ecsv",
     "npe show": "pxdask npe show network.zarr.zip",
     "npe noise": "pxdask npe noise my-run -o noise.json",
     "bins show": "pxdask bins show my-run spiral",

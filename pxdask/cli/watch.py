@@ -28,6 +28,7 @@ MAX_NEWEST = 5
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 out = Console()
+err = Console(stderr=True)
 
 
 def watch_run(run: Run, *, every_s: float) -> None:
@@ -157,8 +158,12 @@ def logs(
     if galaxy not in run.galaxies:
         raise ConfigError(f"there is no galaxy {galaxy!r} in the catalogue of {store}")
     least = LEVELS.index(level.upper())
+    said = False
     for line in read_log(run.store, galaxy):
         if stage not in (None, line.stage) or least > LEVELS.index(line.level):
             continue
         words = (line.time, line.level, f"{line.stage} {line.part}".strip(), line.message)
         out.print("  ".join(words), markup=False, highlight=False, soft_wrap=True)
+        said = True
+    if not said:
+        err.print(f"nothing of {level.upper()} or worse", highlight=False)

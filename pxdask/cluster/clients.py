@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -94,7 +95,33 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
                 worker_dashboard_address=f"{LOOPBACK}:0",
             )
         stack.enter_context(cluster)
-        yield stack.enter_context(Client(cluster))
+        client = stack.enter_context(Client(cluster))
+        yield client
+        if client.status == "running":
+            client.run(_hush, on_error="ignore")
+        with _quiet():
+            stack.close()
+
+
+def _hush() -> None:
+    """Let what Dask says of itself in this process be for nobody.
+
+    All work is done when workers end. That one still greets a scheduler that is gone, or takes
+    seconds to die on a busy machine, is logged as an error with a traceback, and is none.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush Dask in this process for as long as the block lasts."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    _hush()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pxdask.core.bands import (
 from pxdask.core.fits import FitConfig, MapConfig
 from pxdask.core.ifs import IfsConfig
 from pxdask.core.models import ModelConfig
-from pxdask.core.morphology import MorphologyConfig
+from pxdask.core.morphology import MorphologyConfig, RadialConfig
 from pxdask.core.settings import TEXT, FileSettings, Settings, setting
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "ModelConfig",
     "MorphologyConfig",
     "PsfConfig",
+    "RadialConfig",
     "RegionConfig",
     "SurveyConfig",
     "SurveyName",
@@ -171,6 +172,9 @@ class SurveyConfig(FileSettings):
     morphology: MorphologyConfig | None = setting(
         None, unit=TEXT, about="Sersic profiles of each galaxy; default: none"
     )
+    radial: RadialConfig | None = setting(
+        None, unit=TEXT, about="radial profiles of maps, and sizes; default: none"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> SurveyConfig:
@@ -186,6 +190,8 @@ class SurveyConfig(FileSettings):
         named.append(("images.region.measure_band", self.images.region.measure_band))
         if self.morphology is not None:
             named += [("morphology.bands", name) for name in self.morphology.bands]
+        if self.radial is not None:
+            named.append(("radial.band", self.radial.band))
         if isinstance(self.binning.snr, dict):
             named += [("binning.snr", name) for name in self.binning.snr]
         faults += [

@@ -38,6 +38,8 @@ class Flag(IntFlag):
     """The best model is far from the data, by their errors."""
     OFF_CENTRE = 16384
     """The best model's centre ran away from the galaxy's position."""
+    ODD_REDSHIFT = 32768
+    """The galaxy's SEDs together speak for another redshift than the one given."""
 
 
 def flag_attrs() -> dict[str, object]:

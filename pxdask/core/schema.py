@@ -378,6 +378,9 @@ FIT = Schema(
         "outlier_score": Var(
             ("bin",), "float64", "", "ln of the chance of being so odd, over limit", required=False
         ),
+        "redshift_ratio": Var(
+            ("bin",), "float64", "", "ln of p(z given the fluxes) over p(z)", required=False
+        ),
         "flags": Var(("bin",), "uint16", "", "quality flags", required=False),
         **_SPECTRAL,
         "model_spectrum": Var(

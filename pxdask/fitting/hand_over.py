@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _OF_MCMC = ("acceptance", "tau", "rhat", "n_steps")
 """Variables that MCMC adds."""
 
-_OF_NETWORK = ("efficiency", "predictive_p", "outlier_score")
+_OF_NETWORK = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio")
 """Variables that stay what the network found."""
 
 _KEPT_FLAGS = int(Flag.OUT_OF_DISTRIBUTION)

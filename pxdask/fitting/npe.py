@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_EXTRA = ("efficiency", "predictive_p", "outlier_score", "ln_evidence_err")
+_EXTRA = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio", "ln_evidence_err")
 """What is told of every SED besides, NaN where not known."""
 
 _MOST_TOGETHER = 128
@@ -76,7 +76,9 @@ class NpeFitter:
     How odd good ones are has been learnt with the network (`pxdask.fitting.npe_limits`). So is
     one whose S/N or missing bands are such as no mock of the training had. ``outlier_score`` is
     the logarithm of the chance of a good SED as odd, over that of ``false_alarms``; where the
-    draws' least chi-square makes no outlier no nearer model is looked for.
+    draws' least chi-square makes no outlier no nearer model is looked for. ``redshift_ratio`` is
+    what the fluxes tell of the redshift; what those of a whole galaxy tell together,
+    `pxdask.fitting.npe_redshift` says where its blocks of bins are joined.
 
     An SED of which the network is not to be believed is fitted by ``hand_over`` instead, and
     flagged HANDED_OVER: where the efficiency is below ``min_efficiency``; after re-weighting
@@ -232,11 +234,10 @@ class NpeModels:
         clouds = first
         if npe.reweight:
             clouds = with_more_rounds(judge, self.network, first, sed=sed, rngs=rngs, settings=npe)
-        (points, scores), found = self.trust.nearest_points(judge, clouds, sed), []
+        near, found = self.trust.nearest_points(judge, clouds, sed), []
         for k, i in enumerate(sed.tolist()):
             one = _reweighted(clouds[k]) if npe.reweight else _drawn(draws, bright[k], clouds[k])
-            both, near = (clouds[k], first[k]), (points[k], float(scores[k]))
-            found.append(self.trust.told(judge, one, both, near, sed=i))
+            found.append(self.trust.told(judge, one, (clouds[k], first[k]), near[k], sed=i))
             distrusted[i] = self.trust.distrusts(clouds[k], first[k])
         keys = [seds.keys[i] for i in sed.tolist()]
         for i, posterior in zip(

@@ -241,15 +241,15 @@ class Judge:
         redshift = self.sampled.model_library.redshift
         return None if redshift is None else np.full(sed.size, redshift)
 
-    def redshift_oddness(self, check: RedshiftCheck | None, sed: Indices) -> Floats | None:
-        """Return how odd the redshift is of each SED (n_sed,); None where nobody can tell.
+    def redshift_ratio(self, check: RedshiftCheck | None, sed: Indices) -> Floats | None:
+        """Return how likely the redshift is of each SED (n_sed,); None where nobody can tell.
 
-        See `pxdask.fitting.outliers.Oddness`.
+        See `pxdask.npe.redshift_check.RedshiftCheck.ln_density`.
         """
         redshift = self.redshift(sed)
         if check is None or redshift is None:
             return None
-        return -check.ln_density(*self._seen(sed), redshift=redshift)
+        return check.ln_density(*self._seen(sed), redshift=redshift)
 
     def clouds(self, draws: Draws, sed: Indices) -> list[Cloud]:
         """Return draws (of n_sed SEDs) as clouds, each with its likelihoods.

@@ -113,7 +113,8 @@ def _oddness(judge: Judge, network: Network, sed: Indices) -> dict[str, Oddness]
     chi2 = np.full(sed.size, np.inf)
     points = nearest_of(judge, [cloud.nearest for cloud in weighed], sed[rows])
     chi2[rows] = [point.chi2 for point in points]
-    redshift = judge.redshift_oddness(network.redshift_check, sed)
+    ratio = judge.redshift_ratio(network.redshift_check, sed)
+    redshift = None if ratio is None else -ratio
     return {
         "plain": Oddness(chi2, _gaps(checked), redshift),
         "weighed": Oddness(chi2, _gaps(_in_place(clouds, weighed, rows)), redshift),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -88,6 +88,25 @@ class Training:
         return enough and bool(np.any(np.all(patterns >= has, axis=1)))
 
 
+class Near(NamedTuple):
+    """The nearest model to an SED, and how odd that makes it.
+
+    Attributes
+    ----------
+    point : Point
+        The model.
+    score : float
+        See `Trust.scores`.
+    redshift_ratio : float
+        Natural log of the density of the redshift given the fluxes over the prior's; NaN where
+        it is not known.
+    """
+
+    point: Point
+    score: float
+    redshift_ratio: float
+
+
 @dataclass(frozen=True, eq=False)
 class Trust:
     """What tells good SEDs and posteriors from others.
@@ -122,37 +141,35 @@ class Trust:
         ln_chance = self.limit.ln_chance(found, judge.units, sed, redshift=judge.redshift(sed))
         return ln_chance / math.log(self.npe.false_alarms)
 
-    def nearest_points(
-        self, judge: Judge, clouds: Sequence[Cloud], sed: Indices
-    ) -> tuple[list[Point], Floats]:
-        """Return the nearest model to each SED, and how odd each SED is.
+    def nearest_points(self, judge: Judge, clouds: Sequence[Cloud], sed: Indices) -> list[Near]:
+        """Return the nearest model to each SED, and how odd each SED and its redshift is.
 
         It is looked for, from the nearest draw on, only where that makes an outlier: a nearer one
         makes an SED less odd.
         """
         points = [cloud.nearest for cloud in clouds]
         gap = np.array([cloud.ln_greatest - cloud.weights.ln_mean for cloud in clouds])
-        redshift = judge.redshift_oddness(self.redshift_check, sed)
+        ratio = judge.redshift_ratio(self.redshift_check, sed)
+        redshift = None if ratio is None else -ratio
         found = Oddness(np.array([point.chi2 for point in points]), gap, redshift)
         score = self.scores(judge, found, sed)
         far = np.flatnonzero(~(score <= 1))
-        if not far.size:
-            return points, score
-        for k, point in zip(
-            far, nearest_of(judge, [points[k] for k in far], sed[far]), strict=True
-        ):
-            points[k] = point
-        chi2 = np.array([points[k].chi2 for k in far])
-        own = None if redshift is None else redshift[far]
-        score[far] = self.scores(judge, Oddness(chi2, gap[far], own), sed[far])
-        return points, score
+        if far.size:
+            nearer = nearest_of(judge, [points[k] for k in far], sed[far])
+            for k, point in zip(far, nearer, strict=True):
+                points[k] = point
+            chi2 = np.array([point.chi2 for point in nearer])
+            own = None if redshift is None else redshift[far]
+            score[far] = self.scores(judge, Oddness(chi2, gap[far], own), sed[far])
+        ratios = np.full(sed.size, math.nan) if ratio is None else ratio
+        return list(map(Near, points, score.tolist(), ratios.tolist()))
 
     def told(
         self,
         judge: Judge,
         one: Weighted,
         clouds: tuple[Cloud, Cloud],
-        nearest_point: tuple[Point, float],
+        near: Near,
         *,
         sed: int,
     ) -> Weighted:
@@ -166,14 +183,14 @@ class Trust:
             The posterior.
         clouds : tuple of Cloud
             Draws that were held against the SED: all of them, and the network's own.
-        nearest_point : tuple of Point and float
+        near : Near
             The nearest model, and how odd the SED is.
         sed : int
             Which SED.
         """
-        (cloud, first), (point, score) = clouds, nearest_point
+        cloud, first = clouds
         known = self.training is None or self.training.had(judge.units, sed)
-        strange = score > 1 or not known
+        strange = near.score > 1 or not known
         flags = int(Flag.OUT_OF_DISTRIBUTION) if strange else 0
         flags |= 0 if one.n_eff >= MIN_N_EFF else int(Flag.FEW_MODELS)
         even = np.full(cloud.chi2.size, 1 / cloud.chi2.size)
@@ -184,11 +201,13 @@ class Trust:
                 cloud.weights.share if self.npe.reweight else even,
                 n_band=int(judge.units.n_measured[sed]),
             ),
-            "outlier_score": score,
+            "outlier_score": near.score,
+            # of an SED such as no mock was, a network does not know what it tells of redshifts
+            "redshift_ratio": near.redshift_ratio if known else math.nan,
         }
         return replace(
             one,
-            best=point if self._is_best(judge, sed) else one.best,
+            best=near.point if self._is_best(judge, sed) else one.best,
             n_used=int(judge.data.n_used[sed]),
             flags=flags,
             extra={"ln_evidence_err": math.nan, **one.extra, **trust},

@@ -18,6 +18,7 @@ from pxdask.core.schema import FIT, Schema
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.nested import NestedFitter
 from pxdask.fitting.npe import NpeFitter
+from pxdask.fitting.npe_redshift import with_shared_redshift
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.spectral import SpectralRdsps
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from pxdask.sps.libraries import ModelLibrary
 
 logger = logging.getLogger(__name__)
+
+_NPE_VERSION = 2
+"""Of what a network's fits tell, and how: another makes them anew, and none of other methods."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ def deciding_settings(settings: FitConfig) -> dict[str, object]:
     left_out: dict[str, bool | set[str]] = dict.fromkeys(
         ("block_size", "max_memory", "integrated"), True
     )
-    return settings.model_dump(mode="json", exclude={**left_out, "npe": {"network", "noise"}})
+    found = settings.model_dump(mode="json", exclude={**left_out, "npe": {"network", "noise"}})
+    return {**found, "npe_version": _NPE_VERSION} if settings.method == "npe" else found
 
 
 def fitter_of(settings: FitConfig) -> Fitter:
@@ -163,7 +168,9 @@ def join_blocks(blocks: Sequence[xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     fit : xarray.Dataset
-        Schema fit/2: the same, to the last bit, as the fit of all bins as one block.
+        Schema fit/2: of each bin the same, to the last bit, as in its block. Where a network
+        fitted them, all bins may have the flag ODD_REDSHIFT besides; see
+        `pxdask.fitting.npe_redshift.with_shared_redshift`.
 
     Raises
     ------
@@ -189,7 +196,8 @@ def join_blocks(blocks: Sequence[xr.Dataset]) -> xr.Dataset:
     for name, array in first.data_vars.items():
         values = np.concatenate([block[name].values for block in blocks])
         joined[name] = xr.Variable(array.dims, values, array.attrs)
-    return FIT.validate(joined.assign_attrs(bin_stop=last.attrs["bin_stop"]))
+    joined = with_shared_redshift(joined.assign_attrs(bin_stop=last.attrs["bin_stop"]))
+    return FIT.validate(joined)
 
 
 def _differences(a: xr.Dataset, b: xr.Dataset) -> list[str]:

@@ -15,7 +15,7 @@ from pxdask.images.photometry import aperture_weights
 from pxdask.images.shapes import Ellipse, sky_ellipse, sky_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -34,6 +34,9 @@ _ROUNDING = 1e-9
 
 UNBELIEVED = Flag.OFF_CENTRE | Flag.NO_DATA | Flag.NOT_FITTED
 """Flags of a fit whose ellipse is not that of the galaxy."""
+
+MIN_DISC = 0.1
+"""Part of the light that a disc must have for its ellipse to be known [1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,9 @@ def geometry_of(
     Returns
     -------
     geometry : Geometry
-        Of moments where there is no fit, none of its bands is finite, or its flags are of
-        `UNBELIEVED`.
+        Of the disc, where one with at least `MIN_DISC` of the light was fitted beside a bulge: a
+        bulge is rounder, and smaller than the galaxy. Of moments where there is no fit, none of
+        its bands is finite, or its flags are of `UNBELIEVED`.
 
     Raises
     ------
@@ -136,10 +140,11 @@ def elliptical_radius(grid: Grid, ellipse: Ellipse) -> Floats:
 def _of_fit(morphology: xr.Dataset, *, ra: float, dec: float, band: str | None) -> Geometry | None:
     """Return the ellipse of the galaxy's Sersic fit; None where there is none to believe."""
     one = morphology.isel(source=0)
-    if int(one["flags"]) & int(UNBELIEVED):
+    if "r_eff" not in one or int(one["flags"]) & int(UNBELIEVED):  # a point has no form
         return None
     middle = one.sel(quantile=0.5)
     shape = {name: middle[name].values for name in ("r_eff", "ellip", "theta", "xc", "yc")}
+    shape |= _of_disc(shape, middle)
     known: Mask = np.isfinite(np.stack(list(shape.values()))).all(axis=0) & (shape["r_eff"] > 0)
     if not known.any():
         return None
@@ -149,6 +154,17 @@ def _of_fit(morphology: xr.Dataset, *, ra: float, dec: float, band: str | None) 
     r_eff, angle = float(shape["r_eff"][k]), float(shape["theta"][k]) % 180.0
     there = _shifted(ra, dec, east=float(shape["xc"][k]), north=float(shape["yc"][k]))
     return Geometry(Ellipse(*there, r_eff, ratio * r_eff, angle, "morphology"), names[k])
+
+
+def _of_disc(shape: Mapping[str, Floats], middle: xr.Dataset) -> dict[str, Floats]:
+    """Return the form of the disc in each band (band,); that of ``shape`` where it is not known."""
+    form = ("r_eff", "ellip", "theta")
+    if "disc_r_eff" not in middle:
+        return {}
+    disc = {name: middle[f"disc_{name}"].values for name in form}
+    known = np.isfinite(np.stack(list(disc.values()))).all(axis=0) & (disc["r_eff"] > 0)
+    known &= middle["bulge_fraction"].values <= 1.0 - MIN_DISC
+    return {name: np.where(known, disc[name], shape[name]) for name in form}
 
 
 def _chosen(names: list[str], known: Mask, snr: Floats, wave: Floats, *, wanted: str | None) -> int:

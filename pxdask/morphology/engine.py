@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr
+from jax.scipy.stats import norm
 
-from pxdask.morphology.parameters import PARAMETERS
+from pxdask.morphology.parameters import PARAMETERS, SKY
 from pxdask.morphology.rendering import point_image, sersic_image
 from pxdask.morphology.transforms import values_of
 
@@ -179,12 +180,29 @@ def _band_normal(theta: Array, band: Band, dof: Array, layout: Layout) -> Normal
     weight, bend = _loss_weights(residual, dof, layout)
     majorant = (scaled * weight) @ scaled.T
     curvature = majorant if layout.loss == "gaussian" else (scaled * bend) @ scaled.T
+    gradient = -(scaled @ (weight * residual))
+    bend = _sky_bend(theta, gradient, band, layout)
     return Normal(
         jnp.sum(_loss(residual, dof, layout)),
-        -slopes.T @ (scaled @ (weight * residual)),
-        slopes.T @ majorant @ slopes,
-        slopes.T @ curvature @ slopes,
+        slopes.T @ gradient,
+        slopes.T @ majorant @ slopes + bend,
+        slopes.T @ curvature @ slopes + bend,
     )
+
+
+def _sky_bend(theta: Array, gradient: Array, band: Band, layout: Layout) -> Array:
+    """Return the curvature (n_dim, n_dim) of the sky's transform, where it is positive.
+
+    A profile that is not the galaxy's presses the sky against its bounds with all its pixels.
+    There the transform's curvature is all there is, and steps without it go too far.
+    """
+    count = len(SKY[layout.sky])
+    first = len(layout.local) - count
+    design = band["design"][first:]
+    z = design @ theta
+    second = -z * norm.pdf(z) * (band["high"] - band["low"])[first:]
+    positive = jnp.maximum(gradient[gradient.shape[0] - count :] * second, 0.0)
+    return (design.T * positive) @ design
 
 
 def _with_slopes(

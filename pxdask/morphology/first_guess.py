@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pxdask.morphology.border import border_sky
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from pxdask.morphology.border import Border
 
     Floats = NDArray[np.float64]
 
 _N_RING = 24
 _ROUNDS = 6
 _LEAST_ELLIP, _MOST_ELLIP = 0.05, 0.8
+_DISC_RINGS, _LEAST_RINGS = 3.0, 3
+"""Radius to which rings tell a disc [r_eff], and how many do."""
+_RADIUS_PER_SCALE = 1.678
+"""Half-light radius of an exponential disc [scale lengths]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +64,12 @@ class Guess:
         Centre east and north of the catalogue's position, half-light radius [arcsec].
     ellip, theta : float
         1 - axis ratio, and the angle of the major axis from north to east [rad].
-    flux, flux_err, sky : (n_band,) float64
-        Total, its error, and what is left of the sky per pixel [uJy].
+    flux, flux_err : (n_band,) float64
+        Total, and its error [uJy].
+    disc_r_eff : float
+        Half-light radius of an exponential disc that declines as the outer rings do [arcsec].
+    borders : tuple of Border
+        What is left of the sky in each band.
     """
 
     xc: float
@@ -67,7 +79,13 @@ class Guess:
     theta: float
     flux: Floats
     flux_err: Floats
-    sky: Floats
+    disc_r_eff: float
+    borders: tuple[Border, ...]
+
+    @property
+    def sky(self) -> Floats:
+        """What is left of the sky in each band (n_band,) [uJy per pixel]."""
+        return np.array([each.level for each in self.borders])
 
 
 def guess_source(
@@ -91,8 +109,12 @@ def guess_source(
         ratio; where none has any, the source is as small as the PSF.
     """
     finest = min(band.psf_radius for band in bands)
-    grown = [_growth(band, at=at, reach=reach) for band in bands]
-    flux, error, half, sky = (np.array(each) for each in zip(*grown, strict=True))
+    borders = tuple(sky_of(band) for band in bands)
+    sky = np.array([each.level for each in borders])
+    grown = [
+        _growth(band, at=at, reach=reach, sky=level) for band, level in zip(bands, sky, strict=True)
+    ]
+    flux, error, half = (np.array([each[k] for each in grown]) for k in range(3))
     psf = np.array([band.psf_radius for band in bands])
     snr = np.clip(flux / error, 1e-3, None)
     weight = snr**2 / np.sum(snr**2)
@@ -103,8 +125,30 @@ def guess_source(
     ellip, theta = _ellipse_of(moments)
     return Guess(
         xc=centre[0], yc=centre[1], r_eff=r_eff, ellip=ellip, theta=theta,
-        flux=flux, flux_err=error, sky=sky,
+        flux=flux, flux_err=error, borders=borders,
+        disc_r_eff=_disc_radius([each[3] for each in grown], r_eff=r_eff, weight=weight),
     )  # fmt: skip
+
+
+def sky_of(band: Pixels) -> Border:
+    """Return what the border of a band's stamp tells of its sky."""
+    return border_sky(band.flux, band.flux_err, band.good, radius=np.hypot(band.east, band.north))
+
+
+def _disc_radius(rings: Sequence[Floats], *, r_eff: float, weight: Floats) -> float:
+    """Return the half-light radius of a disc by rings from 1 to 3 r_eff [arcsec].
+
+    Of each band's rings (radius, mean, error) the slope of ln(mean); the mean over bands, and no
+    less than r_eff nor more than three times it.
+    """
+    found, parts = [], []
+    for (radius, mean, error), part in zip(rings, weight, strict=True):
+        used = (radius > r_eff) & (radius < _DISC_RINGS * r_eff) & (mean > 2 * error)
+        if used.sum() >= _LEAST_RINGS and part > 0:
+            slope = np.polyfit(radius[used], np.log(mean[used]), 1, w=(mean / error)[used])[0]
+            found.append(np.clip(-slope * r_eff / _RADIUS_PER_SCALE, 1 / 3, 1.0))
+            parts.append(part)
+    return float(r_eff / np.average(found, weights=parts)) if found else 1.2 * r_eff
 
 
 def psf_half_radius(psf: Floats, *, pixel_scale: float) -> float:
@@ -118,14 +162,14 @@ def psf_half_radius(psf: Floats, *, pixel_scale: float) -> float:
 
 
 def _growth(
-    band: Pixels, *, at: tuple[float, float], reach: float | None
-) -> tuple[float, float, float, float]:
-    """Return flux, its error, half-light radius [arcsec] and sky of rings about a position.
+    band: Pixels, *, at: tuple[float, float], reach: float | None, sky: float
+) -> tuple[float, float, float, Floats]:
+    """Return flux, its error, half-light radius [arcsec] and rings about a position.
 
     A ring's light is the mean of its good pixels times its area: masked ones are filled in so.
+    Rings are radius [arcsec], mean and its error [uJy per pixel] (3, n_ring).
     """
     radius = np.hypot(band.east - at[0], band.north - at[1])
-    sky = _sky_level(band)
     most = reach if reach is not None else float(np.max(radius)) / np.sqrt(2)
     edges = np.linspace(0.0, max(most, 3 * band.pixel_scale), _N_RING + 1)
     ring = np.clip(np.digitize(radius, edges) - 1, 0, _N_RING)
@@ -139,31 +183,15 @@ def _growth(
     seen = (mean > mean_err) & (count > 0)
     last = int(np.argmin(seen)) if not seen.all() else _N_RING
     last = max(last, 2)
+    rings = np.stack([0.5 * (edges[1:] + edges[:-1]), mean, mean_err])[:, :last]
     growth = np.cumsum((mean * area)[:last])
     error = float(np.sqrt(np.sum((mean_err * area)[:last] ** 2)))
     error = error if error > 0 else 1.0
     if growth[-1] <= 0:
-        return float(growth[-1]), error, band.psf_radius, sky
+        return float(growth[-1]), error, band.psf_radius, rings
     # rings are coarse: radius from the area that holds half of the light, from the middle outwards
     half = float(np.interp(0.5 * growth[-1], np.r_[0.0, growth], edges[: last + 1] ** 2)) ** 0.5
-    return float(growth[-1]), error, half, sky
-
-
-def _sky_level(band: Pixels) -> float:
-    """Return the clipped median of the good pixels in the outer part of the stamp [uJy]."""
-    ny, nx = band.flux.shape
-    edge = max(2, min(ny, nx) // 10)
-    outer = np.ones(band.flux.shape, dtype=bool)
-    outer[edge:-edge, edge:-edge] = False
-    values = band.flux[outer & band.good]
-    if values.size < 20:
-        return 0.0
-    for _ in range(3):
-        middle = np.median(values)
-        spread = 1.4826 * np.median(np.abs(values - middle))
-        kept = values[np.abs(values - middle) <= 3 * spread]
-        values = kept if kept.size else values
-    return float(np.median(values))
+    return float(growth[-1]), error, half, rings
 
 
 def _moments(

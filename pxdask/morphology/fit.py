@@ -12,6 +12,7 @@ import numpy as np
 from pxdask.morphology.compiled import double_precision, fit_program, load_jax
 from pxdask.morphology.quality import fit_flags
 from pxdask.morphology.single_bands import Found, joined, single_bands
+from pxdask.morphology.transforms import z_of
 from pxdask.morphology.unpacking import unpack
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ only have to be padded."""
 
 RESTARTS = 3
 """Further starts of a scene whose fit does not settle."""
+
+BULGES = ((0.12, 2.0, 0.1), (0.5, 1.5, 0.5))
+"""Radius [r_eff of the whole], index and part of the light of bulges to start from, beside the
+first guess."""
 
 _SPREAD = 0.5
 """Scatter of further starts, in the widths of priors."""
@@ -116,14 +121,50 @@ def _best(
     """Return best fits, with further starts where the first does not settle."""
     run = _run if engine == "jax" else _run_pysersic
     found = run(scenes, [scene.start for scene in scenes])
+    for number in range(max(len(other_starts(scene)) for scene in scenes)):
+        some = [i for i, scene in enumerate(scenes) if len(other_starts(scene)) > number]
+        starts = [other_starts(scenes[i])[number] for i in some]
+        for i, other in zip(some, run([scenes[i] for i in some], starts), strict=True):
+            found[i] = _better(found[i], other)
     for _ in range(RESTARTS):
         again = [i for i, best in enumerate(found) if not best.converged]
         if not again:
             break
         starts = [_moved(scenes[i], rngs[i]) for i in again]
         for i, other in zip(again, run([scenes[i] for i in again], starts), strict=True):
-            if not np.isfinite(found[i].cost) or other.cost < found[i].cost:
-                found[i] = other
+            found[i] = _better(found[i], other)
+    return found
+
+
+def _better(one: Found, other: Found) -> Found:
+    """Return the fit of the lesser cost; the first, unless it has none."""
+    return other if not np.isfinite(one.cost) or other.cost < one.cost else one
+
+
+def other_starts(scene: Scene) -> list[Floats]:
+    """Return further starts of a bulge in a disc: from one, fits end where another is far better.
+
+    Each (`BULGES`) has its own radius, index and part of the light in all bands.
+    """
+    if scene.layout.sources[0] != "sersic_exponential":
+        return []
+    layout, design = scene.layout, scene.of_band("design")
+    low, high = scene.of_band("low"), scene.of_band("high")
+    found = []
+    for radius, index, fraction in BULGES:
+        theta = scene.start.copy()
+        for name, value in (
+            ("r_eff", radius * scene.guess.r_eff),
+            ("n", index),
+            ("bulge_fraction", fraction),
+        ):
+            at, part = layout.local.index((0, name)), scene.columns[0, name]
+            z = [
+                z_of(value, kind=layout.kinds[at], low=float(a), high=float(b))
+                for a, b in zip(low[:, at], high[:, at], strict=True)
+            ]
+            theta[part] = np.linalg.lstsq(design[:, at, part], np.array(z), rcond=None)[0]
+        found.append(theta)
     return found
 
 

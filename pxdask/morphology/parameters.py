@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pxdask.morphology.transforms import KINDS
+from pxdask.morphology.transforms import kind_of
 
 if TYPE_CHECKING:
     from pxdask.morphology.transforms import Kind
@@ -109,7 +109,7 @@ class Layout:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Transform of each parameter of one band."""
-        return tuple(KINDS[name] for _, name in self.local)
+        return tuple(kind_of(name, self.sources[max(i, 0)]) for i, name in self.local)
 
     @property
     def n_band(self) -> int:

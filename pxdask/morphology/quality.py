@@ -57,6 +57,7 @@ def fit_flags(
         shared |= Flag.NO_DATA
     flags = np.full(len(scene.sources), int(shared), dtype=np.uint16)
     at_edge = _at_edge(scene, values, index_range=INDEX_RANGES[config.engine])
+    at_edge[0] |= _at_bounds(scene, values)
     flags[at_edge] |= np.uint16(Flag.AT_EDGE)
     if _off_centre(scene, values):
         flags[0] |= np.uint16(Flag.OFF_CENTRE)
@@ -90,6 +91,26 @@ def _at_edge(
         if name in values:
             outside |= np.any((values[name] < least) | (values[name] > most), axis=-1)
     return outside
+
+
+def _at_bounds(scene: Scene, values: dict[str, Floats]) -> bool:
+    """Return whether a sky, or a bulge's radius or index or its disc's radius, is at its bounds.
+
+    A sky is where it is as far from that of the border as it is let: the profile is not the
+    galaxy's.
+    """
+    layout, low, high = scene.layout, scene.of_band("low"), scene.of_band("high")
+    for i, (source, name) in enumerate(layout.local):
+        kind = layout.kinds[i]
+        two = layout.sources[0] == "sersic_exponential" and kind == "log_bounded"
+        if not (source < 0 or (source == 0 and two)):
+            continue
+        value = values[name][0]
+        plain = np.log(value) if kind == "log_bounded" else value
+        place = (plain - low[:, i]) / (high[:, i] - low[:, i])
+        if np.any((place < _EDGE) | (place > 1 - _EDGE)):
+            return True
+    return False
 
 
 def _off_centre(scene: Scene, values: dict[str, Floats]) -> bool:

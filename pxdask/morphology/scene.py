@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 BUCKETS = (32, 48, 64, 96, 128, 160, 192, 256)
 """Sides that stamps are padded to [pix]; larger ones to multiples of 64."""
 
+MOST_IN_BORDER = 0.02
+"""Part of a galaxy's light in the border of a stamp above which the stamp is full of it."""
+
 LEAST_PIXELS = 25
 """Good pixels without which a band is left out."""
 
@@ -170,6 +173,7 @@ def make_scene(
     psfs = [np.asarray(stamps[each.band]["psf"].values, np.float64) for each in used]
     pixels = [_pixels(*each) for each in zip(used, maps, psfs, strict=True)]
     guesses = _guesses(pixels, maps[0][2], neighbours)
+    _tell_full(used, pixels, guesses[0], galaxy)
     problem = make_problem(
         guesses,
         pivot_wave=np.array([each.pivot_wave for each in used]),
@@ -197,6 +201,26 @@ def make_scene(
         fitted=fitted, stamps=listed, sources=("galaxy", *map(str, range(1, len(neighbours) + 1))),
         wave=problem.wave, curves=problem.curves, guess=guesses[0],
     )  # fmt: skip
+
+
+def _tell_full(
+    used: Sequence[Stamp], pixels: Sequence[Pixels], guess: Guess, galaxy: Mapping[str, object]
+) -> None:
+    """Warn of bands whose stamps end within the galaxy: their sky is hardly known."""
+    told = []
+    for stamp, band, border, flux in zip(used, pixels, guess.borders, guess.flux, strict=True):
+        ny, nx = band.flux.shape
+        edge = max(2, min(ny, nx) // 10)
+        light = border.light * (ny * nx - (ny - 2 * edge) * (nx - 2 * edge))
+        if light > MOST_IN_BORDER * abs(flux):
+            told.append(stamp.band)
+    if told:
+        logger.warning(
+            "galaxy %s: the stamps of bands %s end within it: more than %g %% of its light is in"
+            " their borders, so their sky, sizes and indices are uncertain; raise"
+            " morphology.stamp or morphology.max_side",
+            galaxy.get("id"), told, 100 * MOST_IN_BORDER,
+        )  # fmt: skip
 
 
 def bucket(side: int) -> int:

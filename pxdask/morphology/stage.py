@@ -57,7 +57,7 @@ class MorphologyStage:
     target: Psf | None = None
 
     name: ClassVar[str] = "morphology"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     output: ClassVar[Schema] = MORPHOLOGY
 
     @property

@@ -31,12 +31,19 @@ KINDS: dict[str, Kind] = {
     "disc_theta": "linear",
     "disc_ellip": "bounded",
     "disc_r_eff": "log",
-    "sky": "linear",
-    "sky_x": "linear",
-    "sky_y": "linear",
+    "sky": "bounded",
+    "sky_x": "bounded",
+    "sky_y": "bounded",
 }
 """Which function of z each parameter is: ``low`` and ``high`` are a zero point and a scale of z in
 linear and log, and the ends of the range (or of its logarithm) where there are bounds."""
+
+
+def kind_of(name: str, profile: str) -> Kind:
+    """Return the transform of a parameter; radii have bounds where there are two of them."""
+    if profile == "sersic_exponential" and name.endswith("r_eff"):
+        return "log_bounded"
+    return KINDS[name]
 
 
 def values_of(

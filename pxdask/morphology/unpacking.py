@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.morphology.parameters import PARAMETERS, SKY
-from pxdask.morphology.transforms import KINDS, values_of
+from pxdask.morphology.transforms import values_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,5 +71,5 @@ def curve(theta: Floats, scene: Scene, name: str) -> Floats:
     z = theta[..., scene.columns[0, name]] @ scene.curves[name].T
     at = scene.layout.local.index((0, name))
     low, high = (float(scene.of_band(end)[0, at]) for end in ("low", "high"))
-    values = values_of(z[..., None], low, high, kinds=(KINDS[name],))[..., 0]
+    values = values_of(z[..., None], low, high, kinds=(scene.layout.kinds[at],))[..., 0]
     return np.asarray(values * (180 / np.pi if name.endswith("theta") else 1.0), np.float64)

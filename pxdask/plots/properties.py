@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from pxdask.core.errors import DataError
-from pxdask.core.schema import BINS, MAPS
+from pxdask.core.schema import BINS, MAPS, RADIAL
 from pxdask.plots.panels import ACCENTS, draw_map, draw_scale_bar, window
 from pxdask.plots.style import TWINS, canvas, grid_of, label_of, map_grid
 
@@ -43,6 +43,17 @@ _LEAST_PIXELS = 3
 def property_names(maps: xr.Dataset) -> list[str]:
     """Return the maps of a galaxy that are worth a panel, the most used ones first."""
     names = [str(name) for name in maps.data_vars if maps[name].dims == ("quantile", "y", "x")]
+    return _ordered(names)
+
+
+def profile_names(radial: xr.Dataset) -> list[str]:
+    """Return the names of all radial profiles of a Dataset, schema radial/1."""
+    form = ("ring", "quantile")
+    return sorted(str(name) for name, values in radial.data_vars.items() if values.dims == form)
+
+
+def _ordered(names: Sequence[str]) -> list[str]:
+    """Return properties without those that others tell, the most used ones first."""
     told = {*FIRST, *_TOTALS, *(name for name, twin in TWINS.items() if twin in names)}
     others = sorted(name for name in names if name not in told)
     return [*(name for name in FIRST if name in names), *others] or sorted(names)
@@ -159,6 +170,53 @@ def radial_figure(
     return figure
 
 
+def radial_profiles_figure(
+    radial: xr.Dataset, *, title: str, names: Sequence[str] | None = None
+) -> Figure:
+    """Return the figure of a galaxy's radial profiles.
+
+    Lines are medians of rings, bands the 68 % interval of the posterior; radii are in units of
+    R_eff. Rings without enough posterior are left out. Within the grey strip, half of the widest
+    PSF, profiles are flattened. The dashed line holds half of the mass.
+
+    Parameters
+    ----------
+    radial : xarray.Dataset
+        Schema radial/1.
+    title : str
+        Text above the figure.
+    names : sequence of str, optional
+        Profiles; default: as of `maps_figure`.
+
+    Returns, Raises : see `maps_figure`.
+    """
+    known = profile_names(RADIAL.validate(radial))
+    if missing := [name for name in names or () if name not in known]:
+        raise DataError(f"there is no profile {missing[0]!r}; wanted some of {', '.join(known)}")
+    if not known:
+        raise DataError("there are no radial profiles; wanted at least one")
+    shown = list(names or _ordered(known))
+    kpc = float(radial.attrs["r_eff"]) * float(radial.attrs["kpc_per_arcsec"])
+    n_row, n_column = grid_of(len(shown), widest=4)
+    figure = canvas(width=3.4 * n_column + 0.3, height=2.9 * n_row + 0.7, title=title)
+    grid = figure.subplots(n_row, n_column, squeeze=False, sharex=True)
+    for axes in grid.ravel()[len(shown) :]:
+        axes.set_visible(False)
+    for i, (name, axes) in enumerate(zip(shown, grid.ravel(), strict=False)):
+        _draw_profile(axes, radial, name)
+        axes.set_ylabel(label_of(name, radial[name].attrs))
+        if i + n_column >= len(shown):
+            axes.set_xlabel(r"semi-major axis [$R_\mathrm{eff}$]")
+            axes.tick_params(labelbottom=True)
+        if i < n_column:
+            scales = (lambda r: r * kpc, lambda d: d / kpc)
+            axes.secondary_xaxis("top", functions=scales).set_xlabel("[kpc]", fontsize=9)
+    filled = np.isfinite(np.stack([radial[name].values[:, 1] for name in shown])).any(axis=0)
+    ends = (radial["radius"] + 0.5 * radial["width"]).values[filled]
+    grid[0, 0].set_xlim(0.0, float(ends.max()) if ends.size else 1.0)
+    return figure
+
+
 def main_sequence_figure(
     maps: xr.Dataset,
     bins: xr.Dataset,
@@ -265,6 +323,22 @@ def _mean_radius(bin_map: NDArray[np.integer], radius: Floats) -> Floats:
     total = np.bincount(bin_map[inside], weights=radius[inside], minlength=n_bin)
     mean: Floats = np.divide(total, n_pix, out=np.full(n_bin, np.nan), where=n_pix > 0)
     return mean
+
+
+def _draw_profile(axes: Axes, radial: xr.Dataset, name: str) -> None:
+    """Draw a profile with its interval, where the PSF flattens it, and where half the mass is."""
+    low, middle, high = radial[name].values.T
+    at, r_eff = radial["radius"].values, float(radial.attrs["r_eff"])
+    half_psf = 0.5 * float(np.nanmax(radial["psf_fwhm"].values)) / r_eff
+    axes.axvspan(0.0, half_psf, color="0.92", lw=0, zorder=0)
+    half_mass = float(radial["half_mass"].values[1]) / r_eff
+    if np.isfinite(half_mass):
+        axes.axvline(half_mass, color="0.6", lw=0.8, ls="--", zorder=1)
+    if not np.isfinite(middle).any():
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        return
+    axes.fill_between(at, low, high, color=ACCENTS[1], alpha=0.25, lw=0)
+    axes.plot(at, middle, color=ACCENTS[1], lw=1.6, marker="o", ms=2.5)
 
 
 def _draw_bins(axes: Axes, values: Floats, bin_map: NDArray[np.integer], radius: Floats) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from pxdask.core.errors import SchemaError
@@ -92,7 +92,10 @@ def spectrum_figure(
     if fit is not None:
         FIT.validate(fit)
     if "spectrum" not in bins or "wave" not in bins:
-        raise SchemaError("the bins have no spectra; wanted bins/1 with spectrum and wave")
+        raise SchemaError(
+            "the bins have no spectra; wanted bins/1 with spectrum and wave: name a spectral cube"
+            " under `ifs` of the settings"
+        )
     if not 0 <= number < bins.sizes["bin"]:
         raise SchemaError(f"no bin {number}; wanted one from 0 to {bins.sizes['bin'] - 1}")
     figure = Figure(figsize=(15, 6), dpi=_DPI, facecolor="white")
@@ -250,4 +253,6 @@ def _draw_residual(axes: Axes, bins: xr.Dataset, model: Floats | None, number: i
     if finite.size and model is not None:
         reach = 1.3 * max(3.0, float(np.percentile(np.abs(finite), 99)))
         axes.set_ylim(-reach, reach)
+    # the panel above ends where this one begins: there its own label stands
+    axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
     axes.set_xlabel(r"observed wavelength [$\mathrm{\AA}$]", fontsize=10, color=INK)

@@ -70,6 +70,10 @@ EXPLAINED: dict[Flag, tuple[str, str]] = {
         "The best model's centre ran away from the galaxy's position.",
         "The shape is of something else; look at the residual image.",
     ),
+    Flag.ODD_REDSHIFT: (
+        "The galaxy's SEDs together speak for another redshift than the catalogue's.",
+        "Look where that comes from; no result of the galaxy is better than its redshift.",
+    ),
 }
 """Meaning and advice of each flag."""
 

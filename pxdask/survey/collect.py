@@ -36,6 +36,7 @@ from pxdask.survey.collected import (
     INTEGRATED,
     KEYED,
     PROFILES,
+    RADIAL,
     STORE,
     TABLES,
     write_tables,
@@ -44,6 +45,7 @@ from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.outshining import outshining
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task
 from pxdask.survey.profile_facts import PREFIX, profile_facts
+from pxdask.survey.radial_facts import SIZES, radial_facts
 from pxdask.survey.recipes import RECIPE
 
 if TYPE_CHECKING:
@@ -67,12 +69,16 @@ Entry = dict[str, str | float]
 _OF_BINS = ("n_pix", "flux", "flux_err", "snr", "coverage", "n_pieces", "compactness", "sed_chi2")
 _OF_FITS = ("chi2", "n_used", "n_eff", "ln_evidence", "flags", "model_flux")
 _MOMENTS = ("mean", "std")
+_RATIO = "redshift_ratio"
+"""What a galaxy's SEDs together tell of its redshift, an attribute of its fit."""
+
 _PATHS = {
     "maps": "file of the maps in the run's folder",
     "maps_fits": "file of the maps as FITS",
     "summary_png": "file of a picture of the maps",
 }
 _PLACE = {"units": "", "long_name": "place of the bin's galaxy in the group of galaxies"}
+_OF_RATIO = {"units": "", "long_name": "ln of p(z given all SEDs) over p(z), by a network"}
 _FIRST = {"units": "", "long_name": "the galaxy's first row in the group of bins; -1 for none"}
 
 
@@ -163,6 +169,8 @@ def _entry(
         found[INTEGRATED] = None
     if run.config.morphology is None:
         found[PROFILES] = None
+    if run.config.radial is None:
+        found[RADIAL] = None
     keys = {f"{stage}_key": one.key if one and one.ok else "" for stage, one in found.items()}
     failed = any(record.outcome == "failed" for record in records.values())
     state = "failed" if failed else "done" if keys["products_key"] else "unfinished"
@@ -204,7 +212,7 @@ class _Before:
 
 def _content(entry: Entry) -> tuple[str, ...]:
     """Return what decides a galaxy's rows."""
-    stages = (BINS, "fit", INTEGRATED, PROFILES)
+    stages = (BINS, "fit", INTEGRATED, PROFILES, RADIAL)
     return tuple(str(entry[name]) for name in ("id", *(f"{stage}_key" for stage in stages)))
 
 
@@ -258,6 +266,8 @@ def _as_before(
     }
     if not str(galaxy[f"{PROFILES}_key"].values):  # those of others are NaN here
         fact = {name: value for name, value in fact.items() if not name.startswith(PREFIX)}
+    if not str(galaxy[f"{RADIAL}_key"].values):
+        fact = {name: value for name, value in fact.items() if name not in SIZES}
     first, n_bin = int(galaxy["first_bin"]), int(galaxy["n_bin"])
     if n_bin == 0:
         return {}, iter(())
@@ -278,9 +288,13 @@ def _galaxy(
         return {}, iter(())
     rows_ = _rows(bins, fit)
     facts = _facts(bins, rows_)
+    if (ratio := fit.attrs.get(_RATIO)) is not None:
+        facts[_RATIO] = xr.Variable((), np.float64(ratio), _OF_RATIO)
     if entry[f"{INTEGRATED}_key"]:
         facts |= _integrated(run, entry, rows_)
     facts |= _profiles(run, entry, bands)
+    if key := str(entry[f"{RADIAL}_key"]):
+        facts |= radial_facts(read(Task(name, RADIAL, "", key).path(run.store)), bands=bands)
     return facts, iter((rows_,))
 
 

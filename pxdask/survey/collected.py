@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STORE = "survey.zarr"
-GALAXIES, BINS, INTEGRATED, PROFILES = "galaxies", "bins", "integrated", "morphology"
+GALAXIES, BINS, INTEGRATED = "galaxies", "bins", "integrated"
+PROFILES, RADIAL = "morphology", "radial"
 
-KEYED = (BINS, "fit", INTEGRATED, PROFILES, "maps", "products")
+KEYED = (BINS, "fit", INTEGRATED, PROFILES, "maps", RADIAL, "products")
 """Stages whose keys are told of each galaxy."""
 
 TABLES = ("summary", "summary-bins")
@@ -85,20 +86,18 @@ def write_tables(
 
 
 def _flat(ds: xr.Dataset) -> Table:
-    """Return a table: a column for each variable, or each of its quantiles or bands."""
+    """Return a table: a column for each variable, or each of its bands, quantiles, or of both."""
     table = Table()
     for name in _in_order(ds):
         variable = ds[name]
         attrs = variable.attrs
-        ends = [""]
-        if variable.ndim == 2:
-            axis = str(variable.dims[1])
-            ends = [
-                f"_p{100 * value:.0f}" if axis == "quantile" else f"_{value}"
-                for value in ds[axis].values
-            ]
-        for i, end in enumerate(ends):
-            values = variable.values[:, i] if end else variable.values
+        ends = [
+            [f"_p{100 * x:.0f}" if axis == "quantile" else f"_{x}" for x in ds[axis].values]
+            for axis in variable.dims[1:]
+        ]
+        for place in np.ndindex(variable.shape[1:]):
+            end = "".join(words[i] for words, i in zip(ends, place, strict=True))
+            values = variable.values[(slice(None), *place)]
             table[f"{name}{end}"] = Column(
                 np.array(list(map(str, values))) if values.dtype.kind in "OT" else values,
                 unit=attrs.get("units") or None,

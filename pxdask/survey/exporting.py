@@ -48,7 +48,7 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 _TABLES = {"fits": ".fits", "ecsv": ".ecsv", "parquet": ".parquet", "votable": ".vot"}
 """Endings of the tables of galaxies and bins, by what is asked for."""
 
-_STAGES = ("cube", "spectra", "bins", "fit", "integrated", "lines", "maps", "morphology")
+_STAGES = ("cube", "spectra", "bins", "fit", "integrated", "lines", "maps", "morphology", "radial")
 """Outputs of a galaxy that are handed on as they are, where there are any."""
 
 _PROVENANCE = (
@@ -219,6 +219,7 @@ def _there(run: Run, galaxy: str) -> tuple[str, ...]:
         "lines": run.config.ifs is None,
         "integrated": not run.config.fit.integrated,
         "morphology": run.config.morphology is None,
+        "radial": run.config.radial is None,
     }
     records = {record.stage: record for record in run.tried(galaxy) if not record.part}
     return tuple(

@@ -178,7 +178,12 @@ def maps(data: GalaxyData, choice: Choice) -> Figure:
 
 
 def radial(data: GalaxyData, choice: Choice) -> Figure:
-    """Return properties against radius."""
+    """Return properties against radius: the run's profiles, or else of bins as they are."""
+    made = data.radial
+    if made is not None and set(choice.names).issubset(properties.profile_names(made)):
+        return properties.radial_profiles_figure(
+            made, title=_title(data), names=choice.names or None
+        )
     geometry = geometry_of_galaxy(data)
     edges = _ring_edges(data, geometry, reach=1.0)
     return properties.radial_figure(

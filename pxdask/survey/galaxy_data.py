@@ -26,6 +26,7 @@ MISSING = {
     " --update",
     "morphology": "its shape was not fitted: name a method under `morphology` of the settings and"
     " run again with --update",
+    "radial": "its radial profiles were not made: set `radial: {}` and run again with --update",
 }
 """Why a galaxy may lack what not all runs have, and what to do about it."""
 
@@ -99,6 +100,11 @@ class GalaxyData:
     def morphology(self) -> xr.Dataset | None:
         """Shape of the galaxy, schema morphology/1, if it was fitted."""
         return self._if_made("morphology")
+
+    @cached_property
+    def radial(self) -> xr.Dataset | None:
+        """Radial profiles and sizes, schema radial/1, if the settings want them."""
+        return None if self.run.config.radial is None else self._if_made("radial")
 
     @cached_property
     def posterior(self) -> Posterior:

@@ -25,7 +25,7 @@ from pxdask.images import Grid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pxdask.core.config import SurveyConfig
+    from pxdask.core.config import BinConfig, SurveyConfig
     from pxdask.core.fits import FitConfig
     from pxdask.core.morphology import MorphologyConfig
     from pxdask.survey.inspect import GalaxyInputs
@@ -59,6 +59,10 @@ _PRODUCTS, _PRODUCTS_BAND = 140, 36
 _PROFILES, _PROFILES_GALAXY = 0.95e9, 20e6
 """Bytes of Sersic fits: of JAX with its compiled programs (0.45 to 0.97 GB measured, with stamps of
 32^2 to 256^2 pixels in 3 to 5 bands); of a galaxy's stamps and models."""
+_RADIAL, _RADIAL_BAND = 250, 25
+"""Bytes of radial profiles for each pixel, and pixel and band, with what is read."""
+_DRAW_BIN, _DRAW_BAND = 60, 3000
+"""The same for each draw and bin, and draw and band: 56 and 2100 measured, of 300 to 7000 bins."""
 _SLICE, _SPECTRUM = 60, 40
 """Bytes for each pixel and wavelength of a chunk, and of the spectra that are matched."""
 
@@ -206,6 +210,10 @@ def stage_memory(
     if "morphology" in wanted and config.morphology is not None:
         largest = max(_n_read(pipeline, inputs, band) for band in pipeline.profiled)
         needs["morphology"] = profile_memory(config.morphology, 1) + _IMAGE * largest
+    if config.radial is not None:
+        n_draws, n_bin = config.radial.n_draws, _most_bins(config.binning, n_pix=n_pix)
+        draws = n_draws * (_DRAW_BIN * n_bin + _DRAW_BAND * n_band)
+        needs["radial"] = (_RADIAL + _RADIAL_BAND * n_band) * n_pix + draws
     return {stage: SMALL + need for stage, need in needs.items() if stage in wanted}
 
 
@@ -224,6 +232,18 @@ def profile_memory(settings: MorphologyConfig, n_galaxy: int) -> float:
     That of JAX and its compiled programs is by far the most, and is taken but once.
     """
     return _PROFILES + _PROFILES_GALAXY * n_galaxy * (settings.max_side / 256) ** 2
+
+
+def _most_bins(binning: BinConfig, *, n_pix: int) -> float:
+    """Return about how many bins a stamp has at most, of which a third is binned."""
+    least = {
+        "sed_similarity": math.pi / 4 * binning.min_diameter**2,
+        "pixedfit": math.pi / 4 * binning.min_diameter**2,
+        "squares": binning.size**2,
+        "hexagons": math.sqrt(3) / 2 * binning.size**2,
+        "voronoi": 4.0,  # bright pixels are bins by themselves, most are not
+    }
+    return n_pix / 3 / max(1.0, least.get(binning.method, 1.0))
 
 
 def _n_read(pipeline: Pipeline, inputs: GalaxyInputs, band: str) -> int:

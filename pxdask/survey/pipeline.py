@@ -19,6 +19,7 @@ from pxdask.io.catalog import sky_position
 from pxdask.io.fits import image_shape, read_kernel, read_section
 from pxdask.io.raw import read_raw
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
+from pxdask.morphology.radial_stage import RadialStage
 from pxdask.morphology.stage import MorphologyStage
 from pxdask.survey.inspect import band_roles
 from pxdask.survey.plan import Keys
@@ -175,8 +176,8 @@ class Pipeline:
         if name == "lines":
             sigma = config.fit.spectrum.sigma
             return LinesStage(self._library, self._model_settings(), config.seed, sigma=sigma)
-        if name == "maps":
-            return MapStage(config.models, config.maps)
+        if name in ("maps", "radial"):
+            return self._map_stage(radial=name == "radial")
         raise ConfigError(f"there is no stage {name!r}")
 
     def morphology_stage(self) -> MorphologyStage:
@@ -208,6 +209,15 @@ class Pipeline:
             return IntegratedStage(fit, self._library, settings)
         return FitStage(fit, self._library, settings, first, first + fit.block_size)
 
+    def _map_stage(self, *, radial: bool) -> Stage:
+        """Return the stage that makes maps, or their radial profiles."""
+        config = self.config
+        if not radial:
+            return MapStage(config.models, config.maps)
+        if config.radial is None:
+            raise ConfigError("the settings have no radial: no profiles of maps are made")
+        return RadialStage(config.radial, config.seed, fitted=bool(self.profiled))
+
     def keys(self) -> Keys:
         """Return the content keys of all outputs of the galaxy."""
         keys = NO_KEYS
@@ -222,7 +232,9 @@ class Pipeline:
         """Return the galaxy's stages after the images, in the order in which data flow."""
         spectral = ("ifs", "spectra") if self._has_ifs else ()
         profiles = ("morphology",) if self.profiled else ()
-        return ("cube", *profiles, *spectral, "bins", "fit", *self.sidelines, "maps", "products")
+        radial = ("radial",) if self.config.radial is not None else ()
+        ends = (*self.sidelines, "maps", *radial, "products")
+        return ("cube", *profiles, *spectral, "bins", "fit", *ends)
 
     def recipe(self, stage: str, band: str = "", *, keys: Keys = NO_KEYS) -> Recipe:
         """Return all that decides an output.

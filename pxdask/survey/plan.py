@@ -59,6 +59,7 @@ class Keys:
     products: str
     integrated: str = ""
     morphology: str = ""
+    radial: str = ""
 
 
 def galaxy_folder(root: Path, galaxy_id: str) -> Path:

@@ -45,6 +45,9 @@ take about 16, maps and products the rest."""
 PROFILE_BYTES = 22
 """Disk space for each pixel and band of Sersic profiles: dataset, FITS and PNG [byte]."""
 
+RADIAL_BYTES = 40_000
+"""Disk space for the radial profiles of a galaxy, whatever its size [byte]."""
+
 SPECTRAL_BYTES = 24
 """Disk space that a run needs for each pixel and wavelength of a spectral cube [byte]: its chunks
 and the matched spectra, until the chunks are removed."""
@@ -221,6 +224,7 @@ def _check_geometry(
         if (profiles := config.morphology) is not None:
             n_band = len(profiles.bands) or len(config.bands)
             size += PROFILE_BYTES * n_band * profiles.max_side**2
+        size += RADIAL_BYTES if config.radial is not None else 0
         if len(headers) == len(config.bands) and (path := bin_map_path(galaxy, config, root=root)):
             require_on_grid(path, grid)
     except PxdaskError as error:

@@ -24,7 +24,7 @@ from pxdask.survey.manifest import MANIFEST, OK, Manifest, Record, record_table
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Task
 from pxdask.survey.posterior import ModelSource, Posterior
 from pxdask.survey.sed_inputs import SPECTRAL
-from pxdask.survey.stages import STAGES
+from pxdask.survey.stages import stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,14 +107,17 @@ class Run:
         return record_table(self._manifest.failures())
 
     def status(self) -> Table:
-        """Return the number of tasks per stage and outcome, and the wall time they took in all."""
+        """Return the number of tasks per stage and outcome, and the wall time they took in all.
+
+        Stages are those that the settings have.
+        """
         counts: Counter[tuple[str, str]] = Counter()
         seconds: defaultdict[str, float] = defaultdict(float)
         with closing(self._manifest.index()) as index:
             for stage, outcome, count, spent in index.counts():
                 counts[stage, "done" if outcome in OK else outcome] += count
                 seconds[stage] += spent
-        stages = ["inputs", *STAGES] if counts["inputs", "failed"] else list(STAGES)
+        stages = [*(["inputs"] if counts["inputs", "failed"] else []), *stages_of(self.config)]
         table = Table(
             {
                 "stage": stages,
@@ -145,7 +148,7 @@ class Run:
         galaxy : str
             Identifier.
         stage : str
-            Stage: image, cube, morphology, spectra, bins, fit, integrated, lines or maps.
+            Stage: image, cube, morphology, spectra, bins, fit, integrated, lines, maps or radial.
         part : str
             Band, for the image stage.
 

@@ -20,7 +20,7 @@ from pxdask.io.stores import is_published, opened, read
 from pxdask.survey.context import config_of, open_context
 from pxdask.survey.explain import explain
 from pxdask.survey.plan import Task, galaxy_folder
-from pxdask.survey.stages import READS, STAGES
+from pxdask.survey.stages import HARMLESS, READS, STAGES
 from pxdask.survey.tasks import carry_out
 from pxdask.survey.threads import one_thread
 from pxdask.survey.work import fit_blocks, ifs_chunks, make_plan, task_paths
@@ -82,7 +82,7 @@ class Retask:
         """Do the task in this process, with no net: whatever is wrong is raised.
 
         Of what the task reads, outputs that are not in the run are made first: blocks of a fit and
-        slices of spectra are removed when they have been joined.
+        slices of spectra are removed when they have been joined. What had failed is left out.
         """
         with one_thread():
             self._do(self.task)
@@ -98,7 +98,7 @@ class Retask:
     def _do(self, task: Task) -> None:
         """Do a task, after those whose outputs it reads and that are not there."""
         for before in self._reads(task):
-            if not _is_there(before, self.scratch):
+            if before.stage not in HARMLESS and not _is_there(before, self.scratch):
                 self._do(before)
         carry_out(task, self.plan, self.scratch)
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pxdask.core.errors import ClusterError
 from pxdask.survey.manifest import Record
 from pxdask.survey.share import SMALL_S, Calls, Pace, Share, carry_galaxies
-from pxdask.survey.stages import HARMLESS
+from pxdask.survey.stages import HARMLESS, READS
 from pxdask.survey.work import GalaxyPlan, RunContext, fit_blocks
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ GALAXIES_PER_PROBE = 100
 WIDTH_EVERY_S = 5.0
 """Time after which the number of threads of the cluster is asked for again [s]."""
 
-END_STAGES = ("integrated", "lines", "maps", "products")
+END_STAGES = ("integrated", "lines", "maps", "radial", "products")
 """What follows the fit, expected as soon as a galaxy is planned."""
 
 FRONT_STAGES = ("image", "cube", "morphology", "spectra", "bins")
@@ -71,6 +71,8 @@ class _Galaxy:
     source: Handle | None = None
     parts: dict[str, list[Handle]] = field(default_factory=lambda: {"image": [], "ifs": []})
     cube: list[Handle] = field(default_factory=list)
+    shapes: list[Handle] = field(default_factory=list)
+    maps: list[Handle] = field(default_factory=list)
     pending: set[int] = field(default_factory=set)
     earlier: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     fitted: bool = False
@@ -294,6 +296,8 @@ class Driver:
                 logger.warning("%s is not tidied up: %s", galaxy.name, handle.error)
             return
         result = handle.result
+        if handle.blocked and task is not None and self._goes_without(galaxy, task):
+            return
         if handle.error:
             name, stage = galaxy.name, task.stage if task else "inputs"
             result = Record(
@@ -316,10 +320,7 @@ class Driver:
     def _submit_front(self, galaxy: _Galaxy, plan: GalaxyPlan) -> None:
         """Submit bands, slices, cube, profiles, spectra, bins; or what is missing after them."""
         self._note_existing(galaxy, plan)
-        if failed := self._failed_before(galaxy, plan.missing):
-            galaxy.whole = False
-            self.outcomes.update((record.stage, "failed before") for record in failed)
-            return
+        plan = galaxy.plan = self._worth_trying(galaxy, plan)
         for task in plan.missing:
             if task.stage in ("image", "ifs"):
                 galaxy.parts[task.stage].append(self._submit_task(galaxy, "front", task, []))
@@ -327,7 +328,7 @@ class Driver:
                 after = galaxy.parts["image"]
                 galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
             elif task.stage == "morphology":
-                self._submit_task(galaxy, "front", task, galaxy.cube)
+                galaxy.shapes = [self._submit_task(galaxy, "front", task, galaxy.cube)]
             elif task.stage == "spectra":
                 after = [*galaxy.cube, *galaxy.parts["ifs"]]
                 galaxy.cube = [self._submit_task(galaxy, "front", task, after)]
@@ -338,6 +339,20 @@ class Driver:
         if plan.n_bin >= 0:
             self._submit_back(galaxy, plan, plan.n_bin)
 
+    def _worth_trying(self, galaxy: _Galaxy, plan: GalaxyPlan) -> GalaxyPlan:
+        """Return the plan without what failed for good, and what would follow from that.
+
+        That is all, save where nothing needs what failed.
+        """
+        records = self._failed_before(galaxy, plan.missing)
+        if not records:
+            return plan
+        galaxy.whole = False
+        self.outcomes.update((record.stage, "failed before") for record in records)
+        failed = {record.stage for record in records}
+        left = [task for task in plan.missing if task.stage not in failed]
+        return replace(plan, missing=tuple(left) if failed.issubset(HARMLESS) else ())
+
     def _submit_back(self, galaxy: _Galaxy, plan: GalaxyPlan, n_bin: int) -> None:
         """Submit the fit of each block of bins, and what follows."""
         galaxy.fitted = True
@@ -347,9 +362,21 @@ class Driver:
                 blocks = fit_blocks(plan, self._run, n_bin=n_bin)
                 after = [self._submit_task(galaxy, "back", block, []) for block in blocks]
             if task.stage in HARMLESS and task.stage in END_STAGES:
-                self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])
+                before = [*galaxy.cube, *after]
+                if "morphology" in READS[task.stage]:
+                    galaxy.maps, before = before, [*before, *galaxy.shapes]
+                self._submit_task(galaxy, "back", task, before)
             if task.stage in ("fit", "maps", "products"):
                 after = [self._submit_task(galaxy, "back", task, [*galaxy.cube, *after])]
+
+    def _goes_without(self, galaxy: _Galaxy, task: Task) -> bool:
+        """Submit a task again without Sersic profiles, if their call broke; return whether so."""
+        broken = any(handle.error for handle in galaxy.shapes)
+        if not broken or "morphology" not in READS[task.stage]:
+            return False
+        galaxy.shapes = []
+        self._submit_task(galaxy, "back", task, galaxy.maps)
+        return True
 
     def _finish(self, galaxy: _Galaxy) -> None:
         """End a galaxy whose calls are all done: a last call tidies up after it and seals it."""

@@ -24,6 +24,7 @@ from pxdask.core.provenance import canonical_json
 from pxdask.fitting import FitStage, IntegratedStage, MapStage
 from pxdask.ifs import IfsStage, LinesStage, SpectraStage
 from pxdask.images import CubeStage, ImageStage
+from pxdask.morphology.radial_stage import RadialStage
 from pxdask.morphology.stage import MorphologyStage
 from pxdask.survey.inspect import band_files
 from pxdask.survey.pipeline import PRODUCTS_VERSION
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _STAGES = (
     *(ImageStage, CubeStage, IfsStage, SpectraStage, BinStage),
-    *(FitStage, IntegratedStage, LinesStage, MapStage, MorphologyStage),
+    *(FitStage, IntegratedStage, LinesStage, MapStage, MorphologyStage, RadialStage),
 )
 _SETTLED_S = 2.0
 """Least age of an input file when its galaxy is planned [s]: a younger one may change without its

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from pxdask.core.config import SurveyConfig
     from pxdask.core.schema import Schema
 
 STAGES = (
@@ -22,6 +23,7 @@ STAGES = (
     "lines",
     "morphology",
     "maps",
+    "radial",
     "products",
 )
 """The stages in the order in which data flow through them."""
@@ -37,14 +39,29 @@ READS = {
     "lines": ("bins", "fit"),
     "morphology": ("cube",),
     "maps": ("cube", "bins", "fit"),
+    "radial": ("cube", "bins", "fit", "maps", "morphology"),
     "products": ("cube", "bins", "fit", "maps"),
 }
 """The stages whose outputs each stage reads; ``ifs``, ``spectra`` and ``lines``
-only where there are spectra, ``integrated`` and ``morphology`` only where the settings want it.
-``morphology`` may read the bands' own images too."""
+only where there are spectra, ``integrated``, ``morphology`` and ``radial`` only where the settings
+want it. ``morphology`` may read the bands' own images too; ``radial`` is made without it where it
+failed."""
 
-HARMLESS = ("integrated", "lines", "morphology")
-"""Stages whose failure keeps nothing else from being made."""
+HARMLESS = ("integrated", "lines", "morphology", "radial")
+"""Stages whose failure keeps nothing else from being made: what reads them does without."""
+
+
+def stages_of(config: SurveyConfig) -> tuple[str, ...]:
+    """Return the stages that settings ask for, of a galaxy that has all they name."""
+    wanted = {
+        "ifs": config.ifs is not None,
+        "spectra": config.ifs is not None,
+        "integrated": config.fit.integrated,
+        "lines": config.ifs is not None and "redshift" not in config.models.priors,
+        "morphology": config.morphology is not None,
+        "radial": config.radial is not None,
+    }
+    return tuple(stage for stage in STAGES if wanted.get(stage, True))
 
 
 class Stage(Protocol):

@@ -24,7 +24,7 @@ from pxdask.survey.manifest import Record
 from pxdask.survey.memory import within_memory
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import SUFFIX, Task
-from pxdask.survey.stages import READS
+from pxdask.survey.stages import HARMLESS, READS
 from pxdask.survey.threads import one_thread
 from pxdask.survey.work import (
     Start,
@@ -77,7 +77,9 @@ def run_task(
     config = run.config.key()
     record = Record(task.galaxy_id, task.stage, task.part, task.key, "done", config=config)
     # an executor has no record of a task that ended in a defect
-    if not all(earlier is not None and earlier.ok for earlier in after):
+    if not all(
+        earlier is not None and (earlier.ok or earlier.stage in HARMLESS) for earlier in after
+    ):
         return replace(record, outcome="blocked")
     with galaxy_log(run.root, task.galaxy_id, task.stage, task.part):
         return _tried(task, plan, run, record)
@@ -160,7 +162,7 @@ def _joined_slices(plan: GalaxyPlan, run: RunContext) -> xr.Dataset:
 
 
 def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Dataset]:
-    """Return the datasets that a stage reads."""
+    """Return the datasets that a stage reads; those that may fail only where they are there."""
     if stage == "cube":
         images = (Task(plan.galaxy_id, "image", band, key) for band, key in plan.keys.image.items())
         return {task.part: _read_output(task, run) for task in images}
@@ -169,8 +171,11 @@ def _inputs(stage: str, plan: GalaxyPlan, run: RunContext) -> dict[str, xr.Datas
             "cube": _read_output(whole_task("cube", plan), run),
             "ifs": _joined_slices(plan, run),
         }
-    names = [name for name in READS[stage] if getattr(plan.keys, name)]
-    return {name: _read_output(whole_task(name, plan), run) for name in names}
+    tasks = [whole_task(name, plan) for name in READS[stage] if getattr(plan.keys, name)]
+    there = [
+        task for task in tasks if task.stage not in HARMLESS or is_published(task.path(run.root))
+    ]
+    return {task.stage: _read_output(task, run) for task in there}
 
 
 def _read_output(task: Task, run: RunContext) -> xr.Dataset:
@@ -224,6 +229,7 @@ def _write_profiles(task: Task, plan: GalaxyPlan, run: RunContext, pipeline: Pip
         cube = _read_output(whole_task("cube", plan), run)
         output = stage.run(plan.inputs.galaxy, cube=cube, **raws)
         profiles = _with_provenance(stage.output.validate(output), task, plan, pipeline)
+        _remove_made_without(task, plan, run)
         publish(profiles, path)
     header, title, made_of = _words(task, plan, run, pipeline)
     writers = {
@@ -234,6 +240,17 @@ def _write_profiles(task: Task, plan: GalaxyPlan, run: RunContext, pipeline: Pip
         if again or not is_published(name):
             publish_with(write, name)
     return " ".join(checksum(name) for name in (path, fits_path, png_path))
+
+
+def _remove_made_without(task: Task, plan: GalaxyPlan, run: RunContext) -> None:
+    """Remove outputs that were made while this one, which they read, had failed.
+
+    Their keys are the same with and without it. They go before it comes, so that whoever is killed
+    in between leaves nothing that is taken for what it is not.
+    """
+    for stage in HARMLESS:
+        if task.stage in READS[stage] and getattr(plan.keys, stage):
+            whole_task(stage, plan).path(run.root).unlink(missing_ok=True)
 
 
 def _words(

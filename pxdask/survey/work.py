@@ -102,20 +102,28 @@ def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     pipeline = Pipeline(inputs, run.config, run.products)
     keys = pipeline.keys()
     galaxy_id = str(galaxy["id"])
-    spectral = ("spectra",) if inputs.ifs is not None else ()
-    profiles = ("morphology",) if pipeline.profiled else ()
-    stages = ("cube", *profiles, *spectral, "bins", "fit", *pipeline.sidelines, "maps", "products")
+    stages = [stage for stage in pipeline.stages() if stage != "ifs"]
     tasks = [
         *(Task(galaxy_id, "image", band, key) for band, key in keys.image.items()),
         *ifs_chunks(galaxy_id, inputs, keys, run),
         *(Task(galaxy_id, stage, "", getattr(keys, stage)) for stage in stages),
     ]
-    existing = tuple(task for task in tasks if is_made(task, run))
+    existing = _existing(tasks, run)
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
     n_bin = n_bin_of(bins, run) if bins in existing and missing else -1
     memory = stage_memory(pipeline, inputs, run.config, {task.stage for task in missing})
     return GalaxyPlan(inputs, keys, missing, existing, n_bin, begun, memory)
+
+
+def _existing(tasks: Sequence[Task], run: RunContext) -> tuple[Task, ...]:
+    """Return the tasks whose outputs are there, and were made of all that they read.
+
+    What does without an output that failed is looked at again when that one is to be made.
+    """
+    made = [task for task in tasks if is_made(task, run)]
+    lost = {task.stage for task in tasks if task.stage in HARMLESS and task not in made}
+    return tuple(task for task in made if lost.isdisjoint(READS[task.stage]))
 
 
 def ifs_chunks(galaxy_id: str, inputs: GalaxyInputs, keys: Keys, run: RunContext) -> list[Task]:

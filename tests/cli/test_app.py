@@ -60,6 +60,7 @@ def test_status(finished):
     text = call("status", store).output
     assert re.search(r"products\s*│\s*2\s*│\s*0", text)
     assert "task_time [s]" in text
+    assert "morphology" not in text
 
 
 def test_check(survey):

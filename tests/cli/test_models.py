@@ -32,7 +32,7 @@ def test_build_and_show(config, tmp_path):
     out = tmp_path / "m.zarr"
     result = call("models", "build", config, "--out", out, "--redshift", 0.1)
     assert result.exit_code == 0, result.output
-    assert f"{out}: 512 models in 3 bands at 1 redshifts" in result.output
+    assert f"{out}: 512 models in 3 bands at 1 redshift" in result.output
     models = read_models(out)
     assert list(models["band"].values) == ["sdss_g", "sdss_r", "sdss_i"]
     assert models.attrs["seed"] == 5
@@ -110,7 +110,7 @@ def test_under_mpirun(config, tmp_path):
     assert ended.returncode == 0, ended.stderr
     # one of the ranks speaks
     assert ended.stdout.splitlines() == [
-        f"{tmp_path}/m.zarr: {BLOCK + 10} models in 1 bands at 1 redshifts"
+        f"{tmp_path}/m.zarr: {BLOCK + 10} models in 1 band at 1 redshift"
     ]
     call("models", "build", config, *words[4:], "--out", tmp_path / "alone.zarr", "--serial")
     for path in (tmp_path / "alone.zarr").rglob("*"):

@@ -22,7 +22,7 @@ def test_report(made, tmp_path):
     words = ["report", str(made.store), "-o", str(tmp_path / "pages"), "--galaxy", "g00"]
     result = RUNNER.invoke(app, words)
     assert result.exit_code == 0, result.output
-    assert f"1 pages for 1 galaxies; open {tmp_path / 'pages' / 'index.html'}" in result.output
+    assert f"1 page for 1 galaxy; open {tmp_path / 'pages' / 'index.html'}" in result.output
     assert (tmp_path / "pages" / "galaxies" / "g00.html").is_file()
     again = RUNNER.invoke(app, words)
     assert isinstance(again.exception, ConfigError)

@@ -48,7 +48,7 @@ def test_verify(store):
 def test_collect(store):
     code, said = call("collect", store, "--table", "ecsv")
     assert code == 0
-    assert "of 1 galaxies, 1 of them read" in said
+    assert "of 1 galaxy, 1 of them read" in said
     assert (store / "summary-bins.ecsv").is_file()
     assert not (store / "summary.fits").exists()
 
@@ -66,9 +66,10 @@ def test_gc_tells_before_it_removes(store):
     old.write_bytes(b"x" * 2500)
     code, said = call("gc", store)
     assert code == 0
-    assert "1 files, 2.5 kB would be removed" in said
+    assert "1 file, 2.5 kB would be removed" in said
     assert old.exists()
     code, said = call("gc", store, "--yes")
     assert code == 0
     assert not old.exists()
     assert call("verify", store)[0] == 0
+    assert "nothing to remove" in call("gc", store)[1]

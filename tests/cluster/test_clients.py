@@ -1,14 +1,23 @@
 """Clusters on this machine: they work, stay on loopback, and refuse what they do not know."""
 
+import logging
 import socket
 import urllib.request
 
 import pytest
+from distributed import WorkerPlugin
 
 import pxdask
 from pxdask.cluster import cluster_options, read_cluster_file
 from pxdask.core.errors import ConfigError
 from tests.paths import REPOSITORY
+
+
+class Complaint(WorkerPlugin):
+    """A worker that finds its scheduler gone when it ends, as on a busy machine."""
+
+    def teardown(self, worker):  # noqa: ARG002  as Dask calls it
+        logging.getLogger("distributed.worker").error("stream is closed")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +49,16 @@ class TestLocal:
         monkeypatch.setattr("pxdask.cluster.clients.DASHBOARD_PORT", taken)
         with pxdask.connect("local", workers=1) as other:
             assert other.dashboard_link != client.dashboard_link
+
+    def test_its_end_is_silent(self, capfd, caplog):
+        level = logging.getLogger("distributed").level
+        with pxdask.connect("local", workers=1) as other:
+            other.register_plugin(Complaint())
+        logging.getLogger("distributed.worker").warning("heard again")
+        assert "stream is closed" not in capfd.readouterr().err
+        loud = [entry.message for entry in caplog.records if entry.levelno >= logging.WARNING]
+        assert loud == ["heard again"]
+        assert logging.getLogger("distributed").level == level
 
 
 def test_unknown_kind_and_option():

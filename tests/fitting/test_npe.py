@@ -26,7 +26,7 @@ WIDE = {"width": 1.0, "mass_width": 0.3}
 ONE_ROUND = {"max_rounds": 1, "n_draws": 8000, "min_n_eff": 10, "min_efficiency": 0.001}
 """Enough draws for what the stand-in is near at S/N 3, and none at S/N 300."""
 
-EXTRA = ("efficiency", "predictive_p", "outlier_score", "ln_evidence_err")
+EXTRA = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio", "ln_evidence_err")
 
 
 def settings(npe=None, **changed):

@@ -151,7 +151,7 @@ def test_a_redshift_that_the_network_does_not_know(caplog):
     want = RdspsFitter(fit_settings()).prepare(library(redshift=0.3, n_models=512)).fit(seds)
     for name in ("log_mass", "chi2", "n_used"):
         np.testing.assert_array_equal(fit[name], want[name])
-    for name in ("efficiency", "predictive_p", "outlier_score"):
+    for name in ("efficiency", "predictive_p", "outlier_score", "redshift_ratio"):
         assert np.all(np.isnan(fit[name]))
     # the variables are those of galaxies that it knows
     known = at(0.15, own, hand_over="rdsps").fit(seds_of(*mocks_at(0.15, own, 4)))

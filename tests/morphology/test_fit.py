@@ -161,3 +161,40 @@ def test_a_point_alone_has_the_errors_of_linear_theory():
     # centre and flux of a symmetric PSF do not correlate
     wanted = noise / np.sqrt((psf**2).sum())
     assert errors(scene, fit)["flux"][0, 0] == pytest.approx(wanted, rel=0.12)  # of 400 draws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fraction", "size"), [(0.2, 0.3), (0.5, 0.4)])
+def test_a_bulge_and_a_disc_come_back(fraction, size):
+    """Sum of two mocks with one sky and noise: all within four errors, no flag."""
+    config = MorphologyConfig(profile="sersic_exponential", loss="gaussian")
+    disc = Truth(100 * (1 - fraction), 0.03, -0.05, 1.6, 1.0, 0.4, 0.8)
+    bulge = Truth(100 * fraction, 0.03, -0.05, size, 3.0, 0.1, 0.8)
+    stamps = stamps_of({"g": disc}, snr=1000.0, side=80)
+    inner = stamps_of({"g": bulge}, snr=1e9, side=80)["g"]
+    stamps["g"]["flux"] = stamps["g"]["flux"] + inner["flux"].values
+    scene = scene_of(stamps, config=config)
+    fit = fitted([scene], config)[0]
+    err = errors(scene, fit)
+    wanted = {"r_eff": size, "n": 3.0, "disc_r_eff": 1.6, "disc_ellip": 0.4, "ellip": 0.1}
+    for name, value in {**wanted, "bulge_fraction": fraction, "flux": 100.0}.items():
+        assert abs(fit.values[name][0, 0] - value) < 4 * err[name][0, 0], name
+    # of 1.5 to 2 pixels under PSFs of three: no more than a third, and not the disc's
+    assert fit.values["r_eff"][0, 0] == pytest.approx(size, rel=0.3)
+    assert fit.values["bulge_fraction"][0, 0] == pytest.approx(fraction, abs=0.05)
+    assert fit.flags[0] == 0
+
+
+@pytest.mark.slow
+def test_a_profile_that_is_not_the_galaxy_s_does_not_make_the_sky():
+    """A cusp in a disc as one profile: its wings and the sky are held by the border, and told."""
+    config = MorphologyConfig(loss="gaussian")
+    stamps = stamps_of({"g": Truth(60.0, 0, 0, 1.2, 1.0, 0.3, 0.8)}, snr=3000.0, side=64)
+    cusp = stamps_of({"g": Truth(40.0, 0, 0, 0.25, 4.0, 0.1, 0.8)}, snr=1e9, side=64)["g"]
+    stamps["g"]["flux"] = stamps["g"]["flux"] + cusp["flux"].values
+    scene = scene_of(stamps, config=config)
+    fit = fitted([scene], config)[0]
+    border = scene.guess.borders[0]
+    assert abs(fit.values["sky"][0, 0] - border.level) <= 4 * border.level_err
+    assert 0.5 < fit.values["r_eff"][0, 0] < 2.0
+    assert fit.flags[0] & Flag.AT_EDGE

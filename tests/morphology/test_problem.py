@@ -53,7 +53,42 @@ def test_a_fit_starts_at_the_first_guess_in_every_band(stamps, link):
     assert values["n"][0] == pytest.approx(1.5)
     np.testing.assert_allclose(values["flux"][0], scene.guess.flux)
     np.testing.assert_allclose(values["sky"][0], scene.guess.sky)
-    assert values["sky_x"][0] == pytest.approx(0.0)
+    slopes = [each.slope for each in scene.guess.borders]
+    np.testing.assert_allclose(np.transpose([values["sky_x"][0], values["sky_y"][0]]), slopes)
+
+
+def test_the_sky_s_prior_is_that_of_the_border_and_has_ends(stamps):
+    scene = scene_of(stamps)
+    part, border = scene.columns[-1, "sky"], scene.guess.borders[0]
+    theta = np.tile(scene.start, (2, 1))
+    theta[:, part.start] = [scene.arrays["prior_std"][part.start], 100.0]
+    one, end = unpack(theta, scene)["sky"][:, 0, 0] - border.level
+    # three times the error, between bounds of 6: linear to 7 % within that
+    assert one == pytest.approx(3 * border.level_err, rel=0.07)
+    assert end == pytest.approx(6 * border.level_err)
+
+
+def test_a_bulge_is_inside_its_disc_wherever_theta_goes(stamps):
+    config = MorphologyConfig(profile="sersic_exponential", link="bspline")
+    scene = scene_of(stamps, config=config)
+    start = unpack(scene.start, scene)
+    whole = scene.guess.r_eff
+    assert start["r_eff"][0] == pytest.approx(0.25 * whole)
+    assert start["n"][0] == pytest.approx(3.0)
+    assert np.all(start["disc_r_eff"][0] >= whole)
+    theta = np.random.default_rng(4).normal(0, 5.0, (50, len(scene.start)))
+    values = unpack(theta, scene)
+    assert np.all(values["r_eff"] <= values["disc_r_eff"])
+    assert np.all(values["n"] >= 0.5)
+
+
+def test_a_given_radius_of_a_bulge_is_not_held_to_the_pixels(stamps):
+    config = MorphologyConfig.model_validate(
+        {"profile": "sersic_exponential", "priors": {"r_eff": {"mean": 2.0, "std": 0.1}}}
+    )
+    scene = scene_of(stamps, config=config)
+    assert scene.guess.r_eff < 2.0
+    assert unpack(scene.start, scene)["r_eff"][0] == pytest.approx(2.0)
 
 
 def test_curves_go_through_the_bands(stamps):

@@ -286,6 +286,41 @@ def test_which_ellipse(morphology, wanted, found):
     assert (one.band, one.ellipse.source) == found
 
 
+def with_disc(*, bulge_fraction=(0.4, 0.95), disc_r_eff=(3.0, 5.0)):
+    """A bulge, as of `fitted`, in a disc."""
+    bulge = fitted()
+    dims, spread = bulge["r_eff"].dims, np.array([0.9, 1.0, 1.1])
+    values = {
+        "bulge_fraction": bulge_fraction,
+        "disc_r_eff": disc_r_eff,
+        "disc_ellip": (0.7, 0.7),
+        "disc_theta": (200.0, 200.0),
+    }
+    return bulge.assign(
+        {name: (dims, np.array(value)[None, :, None] * spread) for name, value in values.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "r_eff", "ratio", "angle"),
+    [
+        ({}, 2.0, 0.6, ANGLE),  # in the red band the disc has a twentieth of the light
+        ({"bulge_fraction": (0.4, 0.4)}, 5.0, 0.3, 20.0),
+        ({"bulge_fraction": (0.4, 0.4), "disc_r_eff": (3.0, np.nan)}, 2.0, 0.6, ANGLE),
+    ],
+)
+def test_the_ellipse_is_that_of_the_disc_where_it_is_known(changes, r_eff, ratio, angle):
+    one = geometry_of(DISC["cube"], with_disc(**changes), ra=RA, dec=DEC, band="red")
+    assert (one.band, one.fitted, one.ellipse.semi_major) == ("red", True, r_eff)
+    assert one.ellipse.semi_minor == pytest.approx(ratio * r_eff)
+    assert one.ellipse.angle == pytest.approx(angle)
+
+
+def test_a_point_has_no_ellipse():
+    point = fitted().drop_vars(["r_eff", "ellip", "theta"])
+    assert not geometry_of(DISC["cube"], point, ra=RA, dec=DEC).fitted
+
+
 def test_maps_hold_all_profiles():
     names = {str(name) for name in DISC["maps"].data_vars}
     found = {str(name) for name in profiles().data_vars}

@@ -164,7 +164,8 @@ class TestRun:
         told = CliRunner().invoke(app, ["logs", str(run.store), "g00", "--stage", "cube"])
         assert {line.split("  ")[2] for line in told.output.splitlines()} == {"cube"}
         told = CliRunner().invoke(app, ["logs", str(run.store), "g00", "--level", "error"])
-        assert told.output == ""
+        assert told.stdout == ""
+        assert told.stderr == "nothing of ERROR or worse\n"
 
     @pytest.mark.parametrize("wrong", [["g99"], ["../g00"], ["g00", "--level", "loud"]])
     def test_what_is_not_there(self, run, wrong):

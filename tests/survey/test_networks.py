@@ -19,6 +19,7 @@ from pxdask.core.fits import FitConfig
 from pxdask.core.flags import Flag
 from pxdask.core.models import ModelConfig
 from pxdask.fitting import npe_limits
+from pxdask.fitting.npe_redshift import LIMIT, shared_ratio
 from pxdask.io.filters import load_filters
 from pxdask.io.stores import publish, read
 from pxdask.npe.noise import broad_noise
@@ -216,6 +217,19 @@ def test_other_draws_take_the_same_weights(finished, network_file, tmp_path, mon
     one, other = read(network_file), read(new)
     np.testing.assert_array_equal(one["weights"], other["weights"])
     assert other.attrs["settings"]["npe"]["n_draws"] == 120
+
+
+@pytest.mark.slow
+def test_the_table_of_galaxies_tells_what_the_seds_say_of_redshifts(finished):
+    run = finished[3]
+    run.collect(formats=())
+    table = run.table()
+    for name, told in zip(table["id"], table["redshift_ratio"], strict=True):
+        fit = run.dataset(str(name), "fit")
+        want = shared_ratio(fit["redshift_ratio"].values)
+        assert told == want == fit.attrs["redshift_ratio"]
+        odd = (fit["flags"].values & int(Flag.ODD_REDSHIFT)) > 0
+        assert np.all(odd == (want < LIMIT))
 
 
 @pytest.mark.slow

@@ -112,6 +112,10 @@ def test_what_is_missing_is_said_with_the_setting_that_keeps_it(plain, kind, set
     assert set(undrawable(plain)) == {*SAMPLED, *SPECTRAL, "morphology"}
 
 
+def test_profiles_of_maps_are_told_where_they_would_come_from(plain):
+    assert "radial: {}" in plain.missing("radial")
+
+
 def test_what_is_not_made_yet_is_said(tmp_path):
     """A galaxy whose maps failed has figures of what came before, and says so of the others."""
     catalog, config = make_survey(tmp_path, n_galaxy=1)
