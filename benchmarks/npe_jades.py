@@ -38,7 +38,7 @@ from pxdask.fitting.stage import prepared
 from pxdask.images.noise import aperture_variance
 from pxdask.io.filters import load_filters
 from pxdask.sps.libraries import make_library
-from pxdask.survey.calibrate import noise_of_run
+from pxdask.survey.networks.calibrate import noise_of_run
 from pxdask.survey.products import ssp_dataset
 from tests.paths import REPOSITORY, real_data
 

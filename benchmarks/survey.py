@@ -31,9 +31,9 @@ from pxdask.io.catalog_file import ROWS_AT_ONCE, write_catalog
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import Manifest, Record
 from pxdask.survey.plan import Task
-from pxdask.survey.progress import SilentWatcher
 from pxdask.survey.run import Driver
 from pxdask.survey.share import Calls
+from pxdask.survey.watch.progress import SilentWatcher
 from tests.survey.mini import make_survey
 
 if TYPE_CHECKING:

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pxdask.core.fits import FitConfig
     from pxdask.core.models import ModelConfig
     from pxdask.io.catalog import read_catalog
-    from pxdask.survey.catalog_fit import CatalogRun, fit_catalog, open_catalog
+    from pxdask.survey.looking.viewing import view
     from pxdask.survey.mock import make_mocks
     from pxdask.survey.posterior import Posterior
     from pxdask.survey.results import Run, open_run
-    from pxdask.survey.sed_fit import fit
+    from pxdask.survey.seds.catalog_fit import CatalogRun, fit_catalog, open_catalog
+    from pxdask.survey.seds.fit import fit
     from pxdask.survey.submit import resume, submit
-    from pxdask.survey.viewing import view
 
 _HOMES = {
     "CatalogConfig": "pxdask.core.catalogs",
-    "CatalogRun": "pxdask.survey.catalog_fit",
+    "CatalogRun": "pxdask.survey.seds.catalog_fit",
     "FitConfig": "pxdask.core.fits",
     "ModelConfig": "pxdask.core.models",
     "Posterior": "pxdask.survey.posterior",
@@ -36,15 +36,15 @@ _HOMES = {
     "SurveyConfig": "pxdask.core.config",
     "bin_images": "pxdask.binning",
     "connect": "pxdask.cluster",
-    "fit": "pxdask.survey.sed_fit",
-    "fit_catalog": "pxdask.survey.catalog_fit",
+    "fit": "pxdask.survey.seds.fit",
+    "fit_catalog": "pxdask.survey.seds.catalog_fit",
     "make_mocks": "pxdask.survey.mock",
-    "open_catalog": "pxdask.survey.catalog_fit",
+    "open_catalog": "pxdask.survey.seds.catalog_fit",
     "open_run": "pxdask.survey.results",
     "read_catalog": "pxdask.io.catalog",
     "resume": "pxdask.survey.submit",
     "submit": "pxdask.survey.submit",
-    "view": "pxdask.survey.viewing",
+    "view": "pxdask.survey.looking.viewing",
 }
 
 __all__ = [

@@ -91,7 +91,7 @@ def export(
     """Write a galaxy's bins as a pixbin file of piXedfit."""
     from pxdask.core.errors import ConfigError  # noqa: PLC0415
     from pxdask.core.files import refuse_existing  # noqa: PLC0415
-    from pxdask.survey.exporting import write_pixbin  # noqa: PLC0415
+    from pxdask.survey.exchange.exporting import write_pixbin  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     if layout not in ("current", "1.0"):

@@ -17,7 +17,7 @@ from pxdask.core.errors import brief
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pxdask.survey.explain import Output
+    from pxdask.survey.care.explain import Output
 
 EXIT_DIFFERS = 1
 """The task gave other bytes than the published ones."""
@@ -36,7 +36,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="everything, as JSON")] = False,
 ) -> None:
     """Tell what made each file of a galaxy, and whether today's settings still would."""
-    from pxdask.survey.explain import explain as explained  # noqa: PLC0415
+    from pxdask.survey.care.explain import explain as explained  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     found = explained(open_run(store), galaxy, stage=stage)
@@ -63,8 +63,8 @@ def task(
 
     Nothing in the run is changed.
     """
+    from pxdask.survey.care.retask import retask, save  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
-    from pxdask.survey.retask import retask, save  # noqa: PLC0415
 
     with retask(open_run(store), galaxy, stage, part) as again:
         with _debugger(wanted=debug):
@@ -96,7 +96,7 @@ def _debugger(*, wanted: bool) -> Iterator[None]:
 
 def _lines(output: Output, *, full: bool) -> Iterator[str]:
     """Yield what is to be said of an output."""
-    from pxdask.survey.explain import other_versions  # noqa: PLC0415
+    from pxdask.survey.care.explain import other_versions  # noqa: PLC0415
 
     yield f"{' '.join(filter(None, (output.stage, output.part)))}  {output.key}  {output.state}"
     yield from (f"    {reason}" for reason in output.why)

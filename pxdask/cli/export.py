@@ -30,8 +30,8 @@ def export(
     ] = False,
 ) -> None:
     """Write maps, cubes and tables as files for DS9, TOPCAT, piXedfit, Python."""
-    from pxdask.survey.exporting import Layout, Target  # noqa: PLC0415  commands load late
-    from pxdask.survey.exporting import export as write  # noqa: PLC0415
+    from pxdask.survey.exchange.exporting import Layout, Target  # noqa: PLC0415  commands load late
+    from pxdask.survey.exchange.exporting import export as write  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     done = write(

@@ -12,7 +12,7 @@ from rich.console import Console
 from pxdask.cli.cluster import ClusterOption, client_of
 
 if TYPE_CHECKING:
-    from pxdask.survey.catalog_fit import CatalogRun
+    from pxdask.survey.seds.catalog_fit import CatalogRun
 
 EXIT_FAILURES = 1
 """The run went through, but some SEDs could not be fitted."""
@@ -47,7 +47,7 @@ def fit(
 
     Run it again to go on with what is missing.
     """
-    from pxdask.survey.catalog_fit import fit_catalog  # noqa: PLC0415  slow to import
+    from pxdask.survey.seds.catalog_fit import fit_catalog  # noqa: PLC0415  slow to import
 
     with ExitStack() as stack:
         done = fit_catalog(

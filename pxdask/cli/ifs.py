@@ -103,7 +103,7 @@ def export(
 ) -> None:
     """Write images and matched spectra in piXedfit's layout (corr_specphoto)."""
     from pxdask.core.files import refuse_existing  # noqa: PLC0415
-    from pxdask.survey.exporting import write_specphoto  # noqa: PLC0415
+    from pxdask.survey.exchange.exporting import write_specphoto  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     refuse_existing(file, overwrite=overwrite)

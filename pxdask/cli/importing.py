@@ -24,7 +24,7 @@ def import_files(
     ] = False,
 ) -> None:
     """Begin a survey from images that piXedfit has matched."""
-    from pxdask.survey.importing import import_pixedfit  # noqa: PLC0415  commands load late
+    from pxdask.survey.exchange.importing import import_pixedfit  # noqa: PLC0415  commands load late
 
     done = import_pixedfit(files, folder, overwrite=overwrite)
     for path in (done.catalog, done.config):

@@ -15,7 +15,7 @@ from pxdask.core.files import refuse_existing
 
 if TYPE_CHECKING:
     from pxdask.npe import Network, NoiseModel
-    from pxdask.survey.calibrate import Calibration
+    from pxdask.survey.networks.calibrate import Calibration
 
 EXIT_MISMATCH = 1
 """The network is not of the settings."""
@@ -64,10 +64,10 @@ def train(
     """
     from pxdask.io.filters import load_filters  # noqa: PLC0415  slow to import, as all below
     from pxdask.io.stores import publish  # noqa: PLC0415
-    from pxdask.survey.networks import shown_training  # noqa: PLC0415
+    from pxdask.survey.networks.given import shown_training  # noqa: PLC0415
+    from pxdask.survey.networks.trainings import training_of  # noqa: PLC0415
+    from pxdask.survey.networks.wanted import wanted_of  # noqa: PLC0415
     from pxdask.survey.products import ssp_dataset  # noqa: PLC0415
-    from pxdask.survey.trainings import training_of  # noqa: PLC0415
-    from pxdask.survey.wanted import wanted_of  # noqa: PLC0415
 
     if not path.name.endswith(SUFFIX):
         raise ConfigError(f"--out is {path}; wanted a name that ends in {SUFFIX}")
@@ -99,10 +99,10 @@ def check(
 ) -> None:
     """Tell whether a network is of the settings, and how well calibrated it is."""
     from pxdask.io.filters import load_filters  # noqa: PLC0415  slow to import, as all below
-    from pxdask.survey.calibrate import calibration  # noqa: PLC0415
-    from pxdask.survey.networks import load_given, network_fault  # noqa: PLC0415
+    from pxdask.survey.networks.calibrate import calibration  # noqa: PLC0415
+    from pxdask.survey.networks.given import load_given, network_fault  # noqa: PLC0415
+    from pxdask.survey.networks.wanted import wanted_of  # noqa: PLC0415
     from pxdask.survey.products import ssp_dataset  # noqa: PLC0415
-    from pxdask.survey.wanted import wanted_of  # noqa: PLC0415
 
     found = load_given(str(network))
     wanted = wanted_of(config, catalog, root=data_root)
@@ -136,7 +136,7 @@ def check(
 def show(path: NetworkFile) -> None:
     """Show what a network knows, how it was trained, and how well."""
     from pxdask.npe import NoiseModel  # noqa: PLC0415  slow to import, as all below
-    from pxdask.survey.networks import load_given  # noqa: PLC0415
+    from pxdask.survey.networks.given import load_given  # noqa: PLC0415
 
     network = load_given(str(path))
     for name, value in _facts(network, path).items():
@@ -157,7 +157,7 @@ def noise(
 ) -> None:
     """Measure the noise of a run's bins, or of its pixels, for fit.npe.noise."""
     from pxdask.core.files import write_text  # noqa: PLC0415
-    from pxdask.survey.calibrate import noise_of_run  # noqa: PLC0415  slow to import
+    from pxdask.survey.networks.calibrate import noise_of_run  # noqa: PLC0415  slow to import
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     refuse_existing(path, overwrite=overwrite)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from pxdask.survey.plotting import Choice, GalaxyData
+    from pxdask.survey.looking.plotting import Choice, GalaxyData
 
 out = Console()
 
@@ -48,7 +48,7 @@ def plot(
     from pxdask.core.errors import ConfigError  # noqa: PLC0415  commands load what they need
     from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.plots.style import write_figure  # noqa: PLC0415
-    from pxdask.survey.plotting import KINDS, Choice, data_of, draw_of  # noqa: PLC0415
+    from pxdask.survey.looking.plotting import KINDS, Choice, data_of, draw_of  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     data = data_of(open_run(store), galaxy)
@@ -72,7 +72,7 @@ def _draw_all(data: GalaxyData, wanted: Choice, *, folder: Path, overwrite: bool
     from pxdask.core.errors import DataError  # noqa: PLC0415
     from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.plots.style import write_figure  # noqa: PLC0415
-    from pxdask.survey.plotting import KINDS, draw_of, undrawable  # noqa: PLC0415
+    from pxdask.survey.looking.plotting import KINDS, draw_of, undrawable  # noqa: PLC0415
 
     reasons = undrawable(data)
     paths = {name: folder / f"{data.galaxy}-{name}.png" for name in KINDS if name not in reasons}
@@ -91,7 +91,7 @@ def _draw_all(data: GalaxyData, wanted: Choice, *, folder: Path, overwrite: bool
 
 def _list_kinds(data: GalaxyData) -> None:
     """Print the kinds of figures, and what the galaxy lacks for some."""
-    from pxdask.survey.plotting import KINDS, undrawable  # noqa: PLC0415
+    from pxdask.survey.looking.plotting import KINDS, undrawable  # noqa: PLC0415
 
     reasons = undrawable(data)
     for kind in KINDS.values():

@@ -31,7 +31,7 @@ def report(
     ] = None,
 ) -> None:
     """Write an HTML report: a page of the survey, and one of each galaxy."""
-    from pxdask.survey.reporting import write_report  # noqa: PLC0415  commands load what they need
+    from pxdask.survey.looking.reporting import write_report  # noqa: PLC0415  commands load what they need
     from pxdask.survey.results import open_run  # noqa: PLC0415
 
     made = write_report(

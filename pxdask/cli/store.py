@@ -13,8 +13,8 @@ from pxdask.cli.words import number_of
 from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pxdask.survey.care.verify import Verified
     from pxdask.survey.results import Run
-    from pxdask.survey.verify import Verified
 
 EXIT_DAMAGED = 1
 """Some file is damaged, missing or unreadable."""
@@ -39,8 +39,8 @@ def verify(
 
     Exit code 1 if one is damaged, missing or unreadable.
     """
+    from pxdask.survey.care.verify import remove_damaged  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
-    from pxdask.survey.verify import remove_damaged  # noqa: PLC0415
 
     run = open_run(store)
     found = run.verify()
@@ -149,8 +149,8 @@ def gc(
 
     Those are what nothing reaches from its settings and its catalogue.
     """
+    from pxdask.survey.care.space import remove, unreachable  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
-    from pxdask.survey.space import remove, unreachable  # noqa: PLC0415
 
     run = open_run(store)
     found = unreachable(run)

@@ -17,8 +17,8 @@ from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pxdask.survey.results import Run
-    from pxdask.survey.tail import RunTally
-    from pxdask.survey.tally import Summary
+    from pxdask.survey.watch.tail import RunTally
+    from pxdask.survey.watch.tally import Summary
 
 LINES_EVERY_S = 10.0
 """Time between the lines where no screen is [s]."""
@@ -33,7 +33,7 @@ err = Console(stderr=True)
 
 def watch_run(run: Run, *, every_s: float) -> None:
     """Show how far a run is until nothing is left to do, or the user stops looking."""
-    from pxdask.survey.tail import RunTally  # noqa: PLC0415  slow to import
+    from pxdask.survey.watch.tail import RunTally  # noqa: PLC0415  slow to import
 
     tally = RunTally(run)
     try:
@@ -149,8 +149,8 @@ def logs(
     level: Annotated[str, typer.Option(help=f"least level: {', '.join(LEVELS)}")] = "INFO",
 ) -> None:
     """Show what the workers said about a galaxy, oldest first."""
-    from pxdask.survey.logs import read_log  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415
+    from pxdask.survey.watch.logs import read_log  # noqa: PLC0415
 
     if level.upper() not in LEVELS:
         raise ConfigError(f"level is {level!r}; known: {', '.join(LEVELS)}")

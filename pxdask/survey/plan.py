@@ -75,7 +75,7 @@ def galaxy_folder(root: Path, galaxy_id: str) -> Path:
 
 
 def seal_path(root: Path, galaxy_id: str) -> Path:
-    """Return the file that tells that a galaxy is finished; see `pxdask.survey.seals`."""
+    """Return the file that tells that a galaxy is finished; see `pxdask.survey.care.seals`."""
     folder = galaxy_folder(root / SEALS, galaxy_id)
     return folder.with_name(f"{folder.name}.json")
 

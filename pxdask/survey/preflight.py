@@ -24,7 +24,7 @@ from pxdask.survey.inspect import (
     stamp_grid,
     star_list,
 )
-from pxdask.survey.network_checks import check_network
+from pxdask.survey.networks.checks import check_network
 from pxdask.survey.products import known_filters
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from pxdask.io.stores import read
 from pxdask.survey.manifest import MANIFEST, OK, Manifest, Record, record_table
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Task
 from pxdask.survey.posterior import ModelSource, Posterior
-from pxdask.survey.sed_inputs import SPECTRAL
+from pxdask.survey.seds.inputs import SPECTRAL
 from pxdask.survey.stages import stages_of
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from pxdask.survey.care.explain import Explanation
+    from pxdask.survey.care.verify import Verified
     from pxdask.survey.collect import Collected
-    from pxdask.survey.explain import Explanation
-    from pxdask.survey.exporting import Exported, Layout, Target
+    from pxdask.survey.exchange.exporting import Exported, Layout, Target
+    from pxdask.survey.looking.reporting import Report
+    from pxdask.survey.looking.viewing import Viewer
     from pxdask.survey.manifest import ManifestIndex
-    from pxdask.survey.reporting import Report
-    from pxdask.survey.verify import Verified
-    from pxdask.survey.viewing import Viewer
 
 CONFIG = "config.yaml"
 CATALOG = "catalog.parquet"
@@ -161,7 +161,7 @@ class Run:
 
     def verify(self) -> Verified:
         """Return what the run's files are: every byte is read, and compared with its checksum."""
-        from pxdask.survey.verify import verify  # noqa: PLC0415  loads the whole pipeline
+        from pxdask.survey.care.verify import verify  # noqa: PLC0415  loads the whole pipeline
 
         return verify(self.store, self.galaxies)
 
@@ -180,8 +180,8 @@ class Run:
         layout: Layout = "current",
         overwrite: bool = False,
     ) -> Exported:
-        """Write outputs as files for other tools; see `pxdask.survey.exporting.export`."""
-        from pxdask.survey.exporting import export  # noqa: PLC0415  loads what it needs
+        """Write outputs as files for other tools; see `pxdask.survey.exchange.exporting.export`."""
+        from pxdask.survey.exchange.exporting import export  # noqa: PLC0415  loads what it needs
 
         return export(
             self, to=to, folder=folder, galaxies=galaxies, layout=layout, overwrite=overwrite
@@ -195,20 +195,20 @@ class Run:
         overwrite: bool = False,
         workers: int | None = None,
     ) -> Report:
-        """Write pages to open in a browser; see `pxdask.survey.reporting.write_report`."""
-        from pxdask.survey.reporting import write_report  # noqa: PLC0415  loads what it needs
+        """Write pages to open in a browser; see `pxdask.survey.looking.reporting.write_report`."""
+        from pxdask.survey.looking.reporting import write_report  # noqa: PLC0415  loads what it needs
 
         return write_report(self, folder, galaxies=galaxies, overwrite=overwrite, workers=workers)
 
     def view(self, galaxy: str, *, max_side: int = 160) -> Viewer:
-        """Return the interactive viewer of a galaxy; see `pxdask.survey.viewing.view`."""
-        from pxdask.survey.viewing import view  # noqa: PLC0415  loads what it needs
+        """Return the interactive viewer of a galaxy; see `pxdask.survey.looking.viewing.view`."""
+        from pxdask.survey.looking.viewing import view  # noqa: PLC0415  loads what it needs
 
         return view(self, galaxy, max_side=max_side)
 
     def plot(self, galaxy: str, kind: str = "summary", **options: Any) -> Figure:  # noqa: ANN401
-        """Return a figure of a galaxy: one of `pxdask.survey.plotting.KINDS`; see `draw` there."""
-        from pxdask.survey.plotting import draw  # noqa: PLC0415  loads what it needs
+        """Return a figure of a galaxy; see `pxdask.survey.looking.plotting.draw`, and KINDS there."""
+        from pxdask.survey.looking.plotting import draw  # noqa: PLC0415  loads what it needs
 
         return draw(self, galaxy, kind, **options)
 
@@ -226,7 +226,7 @@ class Run:
 
     def usage(self, by: Literal["stage", "galaxy"] = "stage") -> Table:
         """Return number and size of the run's files, by stage or by galaxy."""
-        from pxdask.survey.space import usage  # noqa: PLC0415  loads the whole pipeline
+        from pxdask.survey.care.space import usage  # noqa: PLC0415  loads the whole pipeline
 
         return usage(self, by)
 
@@ -279,8 +279,8 @@ class Run:
         }
 
     def explain(self, galaxy: str, *, stage: str | None = None) -> Explanation:
-        """Return what made each file of a galaxy; see `pxdask.survey.explain.explain`."""
-        from pxdask.survey.explain import explain  # noqa: PLC0415  loads the whole pipeline
+        """Return what made each file of a galaxy; see `pxdask.survey.care.explain.explain`."""
+        from pxdask.survey.care.explain import explain  # noqa: PLC0415  loads the whole pipeline
 
         return explain(self, galaxy, stage=stage)
 

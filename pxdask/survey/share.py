@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from pxdask.survey.care.seals import end_galaxy, probe_galaxies
 from pxdask.survey.manifest import Record
-from pxdask.survey.seals import end_galaxy, probe_galaxies
 from pxdask.survey.stages import READS
 from pxdask.survey.tasks import run_task
 from pxdask.survey.work import fit_blocks, plan_galaxy

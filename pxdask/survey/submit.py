@@ -24,13 +24,13 @@ from pxdask.io.catalog_file import CatalogFile, write_catalog
 from pxdask.survey.context import HISTORY, save_products
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import MANIFEST, Manifest
-from pxdask.survey.networks import survey_network
+from pxdask.survey.networks.given import survey_network
 from pxdask.survey.plan import from_stage_on
 from pxdask.survey.preflight import preflight
 from pxdask.survey.products import store_products, used_filters
 from pxdask.survey.results import CATALOG, CONFIG, RUN, Run, open_run
 from pxdask.survey.stages import STAGES
-from pxdask.survey.watching import reported, watched
+from pxdask.survey.watch.watching import reported, watched
 from pxdask.survey.work import RunContext
 
 if TYPE_CHECKING:

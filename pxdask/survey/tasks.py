@@ -19,13 +19,13 @@ from pxdask.io.provenance import CARD
 from pxdask.io.stores import checksum, is_published, publish, publish_with, read
 from pxdask.morphology.stage import RAW
 from pxdask.plots import write_profiles, write_summary
-from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
 from pxdask.survey.memory import within_memory
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import SUFFIX, Task
 from pxdask.survey.stages import HARMLESS, READS
 from pxdask.survey.threads import one_thread
+from pxdask.survey.watch.logs import galaxy_log
 from pxdask.survey.work import (
     Start,
     attempt,

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 from pxdask.core.errors import ClusterError, DamagedError, PxdaskError, StoreError
 from pxdask.io.stores import is_published, opened
 from pxdask.survey.inspect import GalaxyInputs, inspect_galaxy
-from pxdask.survey.logs import galaxy_log
 from pxdask.survey.manifest import Record
 from pxdask.survey.memory import SMALL, stage_memory
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Keys, Task, block_tasks, slice_tasks
 from pxdask.survey.stages import HARMLESS, READS
+from pxdask.survey.watch.logs import galaxy_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

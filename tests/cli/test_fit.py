@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from pxdask.cli.app import EXIT_FAILURES, app
 from pxdask.core.errors import ConfigError
-from tests.survey.test_catalog_fit import catalog, settings
+from tests.survey.seds.test_catalog_fit import catalog, settings
 
 
 def call(*words):

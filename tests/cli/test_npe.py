@@ -12,7 +12,7 @@ from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError
 from pxdask.npe.noise import NoiseModel, broad_noise
 from tests.survey.mini import BANDS, make_survey, settings
-from tests.survey.test_networks import MODELS, fit_settings
+from tests.survey.networks.test_given import MODELS, fit_settings
 
 
 def call(*words):

@@ -14,7 +14,7 @@ from pxdask.core.config import SurveyConfig
 from pxdask.io.pixedfit_bins import read_pixedfit_bins
 from pxdask.io.pixedfit_fluxmap import write_pixedfit_fluxmap
 from pxdask.io.pixedfit_maps import read_pixedfit_maps
-from pxdask.survey.plotting import KINDS
+from pxdask.survey.looking.plotting import KINDS
 from pxdask.testing import fake_galaxy
 from tests.paths import REPOSITORY
 

@@ -24,9 +24,9 @@ from benchmarks import synthetic
 from pxdask.core.errors import StoreError
 from pxdask.core.files import write_with
 from pxdask.survey.manifest import Manifest, Record
-from pxdask.survey.progress import SilentWatcher
 from pxdask.survey.run import Driver
 from pxdask.survey.share import Calls
+from pxdask.survey.watch.progress import SilentWatcher
 from pxdask.survey.work import attempt, is_made, task_paths
 
 if TYPE_CHECKING:

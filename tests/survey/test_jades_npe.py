@@ -10,7 +10,7 @@ import pxdask
 from pxdask.core.config import SurveyConfig
 from pxdask.core.flags import Flag
 from pxdask.fitting.npe_limits import with_limits
-from pxdask.survey import trainings
+from pxdask.survey.networks import trainings
 from tests.paths import REPOSITORY, real_data
 
 CATALOG, CONFIG = (REPOSITORY / "catalogs" / f"jades-jof.{kind}" for kind in ("ecsv", "yaml"))
@@ -57,7 +57,7 @@ def exact(tmp_path_factory):
 @pytest.fixture(scope="module")
 def noise(exact):
     """A file of the noise of the galaxy's pixels: its depths are no other survey's."""
-    from pxdask.survey.calibrate import noise_of_run
+    from pxdask.survey.networks.calibrate import noise_of_run
 
     path = exact.store.parent / "noise.json"
     path.write_text(noise_of_run(exact, of="pixels")[0].to_json(), encoding="utf-8")

@@ -16,13 +16,13 @@ from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.schema import MORPHOLOGY
 from pxdask.io.catalog import read_catalog
+from pxdask.survey.care.retask import retask
 from pxdask.survey.context import open_context
 from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.manifest import Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.preflight import preflight
 from pxdask.survey.profile_catalog import fit_profiles
-from pxdask.survey.retask import retask
 from tests.morphology.standins import fit_nothing
 from tests.survey.mini import make_survey, outputs, settings
 
@@ -279,7 +279,7 @@ def test_a_band_that_is_not_fitted_cannot_be_the_reference(tmp_path):
 
 
 def test_records_of_failures_are_not_the_galaxy_s():
-    from pxdask.survey.tally import Tally
+    from pxdask.survey.watch.tally import Tally
 
     tally = Tally(total=1, started=0.0)
     tally.note(Record("g", "morphology", "", "k", "failed", error="why"), now=1.0)

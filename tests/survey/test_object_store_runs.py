@@ -5,13 +5,13 @@ import pytest
 import pxdask
 from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError, StoreError
-from pxdask.survey.catalog_fit import fit_catalog, open_catalog
 from pxdask.survey.manifest import Manifest
+from pxdask.survey.seds.catalog_fit import fit_catalog, open_catalog
 from tests.object_store import BUCKET, environment, s3_server
 from tests.survey.mini import outputs
-from tests.survey.test_catalog_fit import block_files as blocks
-from tests.survey.test_catalog_fit import catalog as seds
-from tests.survey.test_catalog_fit import settings as seds_settings
+from tests.survey.seds.test_catalog_fit import block_files as blocks
+from tests.survey.seds.test_catalog_fit import catalog as seds
+from tests.survey.seds.test_catalog_fit import settings as seds_settings
 
 pytestmark = pytest.mark.slow
 

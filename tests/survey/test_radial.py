@@ -11,13 +11,13 @@ import pxdask
 from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.schema import RADIAL
+from pxdask.survey.care.retask import retask
 from pxdask.survey.context import open_context
 from pxdask.survey.inspect import inspect_galaxy
+from pxdask.survey.looking.plotting import Choice, data_of, draw_of
 from pxdask.survey.memory import SMALL, stage_memory
 from pxdask.survey.pipeline import Pipeline
-from pxdask.survey.plotting import Choice, data_of, draw_of
 from pxdask.survey.radial_facts import SIZES
-from pxdask.survey.retask import retask
 from pxdask.survey.share import Calls, carry_galaxies
 from tests.morphology.standins import fit_nothing
 from tests.plots.galaxy import labels

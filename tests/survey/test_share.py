@@ -7,9 +7,9 @@ import pytest
 from benchmarks import synthetic
 from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.manifest import Manifest, Record
-from pxdask.survey.progress import SilentWatcher
 from pxdask.survey.run import Driver
 from pxdask.survey.share import CALL_S, MOST, N_ENOUGH, SMALL_S, Calls, Pace, carry_galaxies
+from pxdask.survey.watch.progress import SilentWatcher
 
 N_GALAXY = 30
 

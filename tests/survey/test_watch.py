@@ -15,7 +15,7 @@ from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError
 from pxdask.survey.manifest import MANIFEST, Manifest, Record
 from pxdask.survey.results import CATALOG
-from pxdask.survey.tail import BLOCKS, QUIET_S, RunTally
+from pxdask.survey.watch.tail import BLOCKS, QUIET_S, RunTally
 from tests.survey.mini import make_survey
 
 

@@ -1,0 +1,1 @@
+"""Files of results for other programs, theirs for ours, and what to cite."""

@@ -1,0 +1,1 @@
+"""Networks of amortised posteriors in runs: found, checked, trained once."""

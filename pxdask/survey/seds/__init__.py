@@ -1,0 +1,1 @@
+"""Fits of SEDs in tables: one, many, or a catalogue as a survey."""
