@@ -207,7 +207,7 @@ class Run:
         return view(self, galaxy, max_side=max_side)
 
     def plot(self, galaxy: str, kind: str = "summary", **options: Any) -> Figure:  # noqa: ANN401
-        """Return a figure of a galaxy; see `pxdask.survey.looking.plotting.draw`, and KINDS there."""
+        """Return a figure of a galaxy; for kinds see `pxdask.survey.looking.plotting`."""
         from pxdask.survey.looking.plotting import draw  # noqa: PLC0415  loads what it needs
 
         return draw(self, galaxy, kind, **options)
