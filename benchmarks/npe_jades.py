@@ -211,11 +211,12 @@ model fits, by up to 0.1 in registered images.
 The whole light's S/N is 4,700 in its best band. A network trained as by default, with S/N up to
 200, has an efficiency of 0.002 there: such SEDs are handed over to RDSPS, as they should be.
 
-More mass is found of pixels than of two galaxies' whole light. Not all of it is outshining: errors
-of the whole light are those of pixels in quadrature, as if their noise were independent, whereas
-that of matched images is correlated over 10 to 40 pixels. F435W of jof_370 is then below zero by 15
-sigma, a chi-square of 150, and A_V 0.90 instead of 0.64. With errors that know of it, the
-difference of jof_801 goes from 0.09 dex to 0.02; those of the others change by 0.01 and 0.02."""
+More mass is found of pixels than of two galaxies' whole light. Not all of it is outshining: when
+this page was made, errors of the whole light were those of pixels in quadrature, as if their noise
+were independent, whereas that of matched images is correlated over 10 to 40 pixels. F435W of
+jof_370 is then below zero by 15 sigma, a chi-square of 150, and A_V 0.90 instead of 0.64. With
+errors that know of it, as runs have now, the difference of jof_801 goes from 0.09 dex to 0.02;
+those of the others change by 0.01 and 0.02."""
 """What the figures tell."""
 
 

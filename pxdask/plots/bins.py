@@ -11,17 +11,18 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, to_hex
-from matplotlib.figure import Figure
 
 from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_map, frame
+from pxdask.plots.picture import Picture
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -64,7 +65,7 @@ def bins_figure(bins: xr.Dataset, *, title: str) -> Figure:
             f"the bins lack {', '.join(missing)}; make them anew, with --from bins if they are a"
             " run's"
         )
-    figure = Figure(figsize=(17, 9.6), dpi=_DPI, facecolor="white")
+    figure = Picture(figsize=(17, 9.6), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.045, y=0.975, ha="left", fontsize=16, color=INK, weight="bold")
     sky = figure.add_gridspec(1, 4, left=0.045, right=0.945, top=0.93, bottom=0.53, wspace=0.38)

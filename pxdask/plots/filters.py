@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from pxdask.core.files import write_with
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.plots.panels import INK
+from pxdask.plots.picture import Picture
 from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from pxdask.core.bandpass import Filter
 
@@ -51,7 +52,7 @@ def filter_figure(filters: Sequence[Filter]) -> Figure:
         Independent of pyplot; save it, or show it in a notebook.
     """
     bands = sorted(filters, key=pivot_wave)
-    figure = Figure(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
+    figure = Picture(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for band, colour in zip(bands, band_colours(len(bands)), strict=True):

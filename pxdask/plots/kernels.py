@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import SymLogNorm
-from matplotlib.figure import Figure
 
 from pxdask.core.files import write_with
 from pxdask.plots.panels import INK
+from pxdask.plots.picture import Picture
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 _DPI = 130
@@ -49,7 +50,7 @@ def kernel_figure(check: xr.Dataset, *, title: str = "") -> Figure:
         and blue below, on a scale that is logarithmic from 0.1 % of the peak. Independent of
         pyplot.
     """
-    figure = Figure(figsize=(13, 6.4), dpi=_DPI, facecolor="white", layout="constrained")
+    figure = Picture(figsize=(13, 6.4), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11, color=INK)

@@ -10,16 +10,17 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL
+from pxdask.plots.picture import Picture
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
     from numpy.typing import NDArray
 
@@ -66,7 +67,7 @@ def profiles_figure(profiles: xr.Dataset, *, title: str) -> Figure:
     n_block, n_column = math.ceil(n_band / PER_ROW), min(max(n_band, 4), PER_ROW)
     heights = [*([3 * _PANEL + 0.45] * n_block), 2.6]
     size = (n_column * _PANEL + 1.2, sum(heights) + 1.0)
-    figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
+    figure = Picture(figsize=size, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.6 / size[0], y=1 - 0.2 / size[1], ha="left", fontsize=13, color=INK,
                     weight="bold")  # fmt: skip

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pxdask.core.errors import SchemaError
 from pxdask.core.files import write_with
 from pxdask.core.schema import PHOTOMETRY, PROFILE
 from pxdask.plots.panels import INK
+from pxdask.plots.picture import Picture
 from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -95,7 +96,7 @@ def profile_figure(profile: xr.Dataset) -> Figure:
         If the dataset is another.
     """
     PROFILE.validate(profile)
-    figure = Figure(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
+    figure = Picture(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharex=True)
     radius = profile["radius"].values
@@ -200,7 +201,7 @@ def write_photometry_figure(path: str | Path, figure: Figure) -> None:
 
 def _canvas() -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes."""
-    figure = Figure(figsize=(7.5, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
+    figure = Picture(figsize=(7.5, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _dress(axes)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, StrMethodFormatter
 
 from pxdask.core.errors import DataError
 from pxdask.core.schema import FIT
 from pxdask.plots.panels import ACCENTS, INK
+from pxdask.plots.picture import Picture
 from pxdask.plots.style import DPI, TWINS, canvas, label_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -80,7 +81,7 @@ def corner_figure(
     chosen, samples = varying_samples(fit, number=number, names=names)
     corner = _corner()
     n = len(chosen)
-    figure = Figure(figsize=(n * _SIDE + 0.9, n * _SIDE + 1.1), dpi=DPI, facecolor="white")
+    figure = Picture(figsize=(n * _SIDE + 0.9, n * _SIDE + 1.1), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     corner.corner(
         samples,

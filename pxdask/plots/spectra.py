@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import blended_transform_factory
 
@@ -17,10 +16,12 @@ from pxdask.core.schema import BINS, FIT
 from pxdask.kernels.bandpass import flux_per_wavelength
 from pxdask.kernels.emission_lines import EMISSION_LINES
 from pxdask.plots.panels import ACCENTS, INK
+from pxdask.plots.picture import Picture
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -98,7 +99,7 @@ def spectrum_figure(
         )
     if not 0 <= number < bins.sizes["bin"]:
         raise SchemaError(f"no bin {number}; wanted one from 0 to {bins.sizes['bin'] - 1}")
-    figure = Figure(figsize=(15, 6), dpi=_DPI, facecolor="white")
+    figure = Picture(figsize=(15, 6), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.06, y=0.965, ha="left", fontsize=14, color=INK, weight="bold")
     place = figure.add_gridspec(

@@ -13,16 +13,17 @@ from cycler import cycler
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import refuse_existing, write_with
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL
+from pxdask.plots.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["ACCENTS", "INK", "NEUTRAL", "PALETTE", "SYMBOLS", "styled"]
 
@@ -124,7 +125,7 @@ def canvas(*, width: float, height: float, title: str) -> Figure:
     title : str
         Above, on the left; "" for none.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Picture(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, weight="bold")
@@ -149,7 +150,7 @@ def map_grid(n_row: int, n_column: int, *, title: str) -> tuple[Figure, list[lis
     side, bar, left, right, foot, top, gap = 2.35, 0.95, 0.62, 0.9, 0.5, 0.42, 0.22
     wide = left + n_column * side + (n_column - 1) * bar + right
     high = foot + n_row * side + (n_row - 1) * gap + top
-    figure = Figure(figsize=(wide, high), dpi=DPI, facecolor="white")
+    figure = Picture(figsize=(wide, high), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(
         title, x=0.1 / wide, y=1 - 0.1 / high, ha="left", va="top", fontsize=12, color=INK,

@@ -9,16 +9,17 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
 from pxdask.core.files import write_with
 from pxdask.plots.panels import INK, NEUTRAL, Window, draw_map, draw_sed, frame, window
+from pxdask.plots.picture import Picture
 from pxdask.plots.seds import describe
 from pxdask.plots.sky import draw_image, middle_band, snr_of
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -59,7 +60,7 @@ def summary_figure(
     figure : matplotlib.figure.Figure
         Independent of pyplot; save it, or show it in a notebook.
     """
-    figure = Figure(figsize=(17, 12.2), dpi=_DPI, facecolor="white")
+    figure = Picture(figsize=(17, 12.2), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.05, y=0.975, ha="left", fontsize=17, color=INK, weight="bold")
     sky = figure.add_gridspec(

@@ -160,11 +160,16 @@ def preflight(
     problems += _profile_problems(config)
     needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
-    notes = [f"{len(paths)} files, such as {paths[0]}: {note}" for note, paths in odd.items()]
+    notes = [f"{_such(paths)}: {note}" for note, paths in odd.items()]
     notes += network.notes
     if every > 1:
         notes.append(f"{len(galaxies)} of {len(catalog)} galaxies were checked")
     return Preflight(tuple(problems), tuple(notes), needed)
+
+
+def _such(paths: list[str]) -> str:
+    """Return a path, and how many there are like it."""
+    return f"{len(paths)} files, such as {paths[0]}" if len(paths) > 1 else str(paths[0])
 
 
 @dataclass(frozen=True, slots=True)

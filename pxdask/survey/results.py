@@ -352,7 +352,8 @@ class Run:
             why = f"it failed: {record.error}" if record else "it has not been made"
             if record and record.outcome == "removed":
                 why = "it was removed, since nothing reached it from the settings"
-            raise ConfigError(f"{self.store}: no {stage} {part} of galaxy {galaxy!r}: {why}")
+            what = " ".join(word for word in (stage, part) if word)
+            raise ConfigError(f"{self.store}: no {what} of galaxy {galaxy!r}: {why}")
         return Task(galaxy, stage, part, record.key)
 
 

@@ -196,8 +196,10 @@ def _check(galaxies: CatalogFile, config: SurveyConfig, base: str, folder: Path)
     found = preflight(galaxies, config, root=base, store=folder, at_most=CHECKED_AT_MOST)
     if found.fatal:
         raise ConfigError("\n  - ".join(["the run cannot start:", *map(str, found.fatal)]))
-    for message in (*found.notes, *found.problems):
-        logger.warning("%s", message)
+    for note in found.notes:
+        logger.info("%s", note)
+    for problem in found.problems:
+        logger.warning("%s", problem)
 
 
 def _cluster(stack: ExitStack, client: Client | None, choices: Choices) -> Client | None:
