@@ -57,7 +57,7 @@ _SHARED = ("log_mass", "log_sfr")
 """Sums over a bin's pixels: their maps are those of their surface densities."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Viewer:
     """The interactive viewer of a galaxy: shows itself in a notebook, or goes to a file.
 
@@ -74,6 +74,10 @@ class Viewer:
 
     data: ViewerData
     height: int = 800
+
+    def __repr__(self) -> str:
+        """Return a line for where HTML is not shown."""
+        return f"<viewer of {self.data.galaxy!r}, {self.data.n_bin} bins: .save(path) writes it>"
 
     def html(self) -> str:
         """Return the whole page, which needs nothing else."""

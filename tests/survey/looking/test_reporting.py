@@ -468,6 +468,7 @@ def test_the_viewer_of_a_notebook(run, tmp_path):
     """What a notebook shows is a frame that holds everything; a click in it works."""
     viewer = pxdask.view(run, "g01")
     path = tmp_path / "notebook.html"
+    assert len(repr(viewer)) < 100
     path.write_text(f"<!DOCTYPE html><html><body>{viewer._repr_html_()}</body></html>")
     saved = viewer.save(tmp_path / "viewer.html")
     with pytest.raises(ConfigError, match="exists"):
