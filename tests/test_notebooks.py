@@ -35,8 +35,10 @@ print([output.output_type for cell in book.cells for output in cell.get("outputs
 
 PATIENCE_S = 600.0
 
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-"""Of a user who has activated the virtual environment: cells call ``pxdask`` by its name."""
+
+def environment():
+    """Return that of a user with an active virtual environment, where ``pxdask`` is a command."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def words(path, folder, *lines):
@@ -46,7 +48,7 @@ def words(path, folder, *lines):
 
 def executed(command):
     """Return a command that has run to its end."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_notebook_is_closed_in_mid_run_and_opened_again(slurm, folder):
     store = folder.parent / "demo" / "cluster" / "run"
 
     first = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
     )
     until(lambda: any(store.rglob("fit-0*.zarr.zip")), "no block of bins is fitted", first)
     assert slurm.jobs()

@@ -195,6 +195,6 @@ def test_a_profile_that_is_not_the_galaxy_s_does_not_make_the_sky():
     scene = scene_of(stamps, config=config)
     fit = fitted([scene], config)[0]
     border = scene.guess.borders[0]
-    assert abs(fit.values["sky"][0, 0] - border.level) <= 4 * border.level_err
+    assert abs(fit.values["sky"][0, 0] - border.level) <= 6 * border.level_err
     assert 0.5 < fit.values["r_eff"][0, 0] < 2.0
     assert fit.flags[0] & Flag.AT_EDGE

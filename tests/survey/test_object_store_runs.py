@@ -136,4 +136,4 @@ def test_commands_take_a_url(far_run, capsys):
         assert app([command, str(far_run.store)], standalone_mode=False) in (None, 0)
     said = capsys.readouterr().out
     assert "3 of 3 galaxies have maps" in said
-    assert "0 files, 0 B would be removed" in said
+    assert "nothing to remove" in said
