@@ -207,5 +207,5 @@ def test_a_folder_of_something_else_is_left_alone(survey):
 
 def test_asking_for_what_is_not_there(finished):
     _, run = finished
-    with pytest.raises(ConfigError, match="no maps  of galaxy 'g77': it has not been made"):
+    with pytest.raises(ConfigError, match="no maps of galaxy 'g77': it has not been made"):
         run.maps("g77")
