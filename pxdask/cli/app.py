@@ -162,11 +162,12 @@ def check(
             "bands": len(settings.bands),
             "bytes_needed": found.bytes_needed,
             "problems": [asdict(problem) for problem in found.problems],
+            "warnings": list(found.warnings),
             "notes": list(found.notes),
         }
         typer.echo(json.dumps(values, indent=2))
     else:
-        for message in (*found.notes, *found.problems):
+        for message in (*found.notes, *found.warnings, *found.problems):
             out.print(str(message), markup=False, highlight=False, soft_wrap=True)
         out.print(
             f"{good} of {len(table)} galaxies can run, in {len(settings.bands)} bands;"

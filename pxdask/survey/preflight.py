@@ -83,6 +83,8 @@ class Preflight:
     ----------
     problems : tuple of Problem
         What will fail.
+    warnings : tuple of str
+        What will be done otherwise than asked.
     notes : tuple of str
         What is odd, and how it is understood.
     bytes_needed : int
@@ -90,6 +92,7 @@ class Preflight:
     """
 
     problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     bytes_needed: int
 
@@ -161,10 +164,9 @@ def preflight(
     needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
     notes = [f"{_such(paths)}: {note}" for note, paths in odd.items()]
-    notes += network.notes
     if every > 1:
         notes.append(f"{len(galaxies)} of {len(catalog)} galaxies were checked")
-    return Preflight(tuple(problems), tuple(notes), needed)
+    return Preflight(tuple(problems), network.handed_over, tuple(notes), needed)
 
 
 def _such(paths: list[str]) -> str:

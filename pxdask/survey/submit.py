@@ -198,8 +198,8 @@ def _check(galaxies: CatalogFile, config: SurveyConfig, base: str, folder: Path)
         raise ConfigError("\n  - ".join(["the run cannot start:", *map(str, found.fatal)]))
     for note in found.notes:
         logger.info("%s", note)
-    for problem in found.problems:
-        logger.warning("%s", problem)
+    for message in (*found.warnings, *found.problems):
+        logger.warning("%s", message)
 
 
 def _cluster(stack: ExitStack, client: Client | None, choices: Choices) -> Client | None:

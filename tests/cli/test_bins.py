@@ -88,7 +88,7 @@ def test_export_and_import(store, tmp_path, layout):
 
 
 def test_faults(store, tmp_path):
-    with pytest.raises(ConfigError, match="no bins  of galaxy 'g77'"):
+    with pytest.raises(ConfigError, match="no bins of galaxy 'g77'"):
         call("bins", "show", store, "g77")
     with pytest.raises(ConfigError, match="layout is '3'"):
         call("bins", "export", store, "g00", tmp_path / "a.fits", "--layout", 3)

@@ -42,12 +42,12 @@ class NetworkCheck:
     ----------
     faults : tuple of (str, str)
         A galaxy, or "" for the whole run, and what is wrong.
-    notes : tuple of str
-        What is odd, and what becomes of it.
+    handed_over : tuple of str
+        Galaxies that another method will fit, and why.
     """
 
     faults: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    handed_over: tuple[str, ...] = ()
 
 
 def check_network(
@@ -109,4 +109,4 @@ def _redshift_check(
     )
     if fit.npe.hand_over == "none":
         return NetworkCheck(told)
-    return NetworkCheck(notes=tuple(f"galaxy {name}, {words}" for name, words in told))
+    return NetworkCheck(handed_over=tuple(f"galaxy {name}, {words}" for name, words in told))
