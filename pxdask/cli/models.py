@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -137,10 +139,24 @@ def show(path: ModelFolder) -> None:
 
 @app.command()
 def parameters() -> None:
-    """Print every parameter: unit, default prior, range, meaning."""
-    from pxdask.sps.tables import parameter_table  # noqa: PLC0415
+    """List every parameter: unit, default prior, range, meaning."""
+    from pxdask.sps.tables import parameter_sections  # noqa: PLC0415  commands load what they need
 
-    out.print(parameter_table(), markup=False, highlight=False, soft_wrap=True)
+    for section in parameter_sections():
+        out.print(_plain(section.title), markup=False, highlight=False)
+        shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+        for number, heading in enumerate(section.header):
+            shown.add_column(heading, overflow="fold", no_wrap=number == 0)
+        for row in section.rows:
+            shown.add_row(*(escape(_plain(cell)) for cell in row))
+        out.print(shown)
+        if section.about:
+            out.print(_plain(section.about), markup=False, highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Return Markdown's words without the backticks about code."""
+    return text.replace("`", "")
 
 
 def _redshifts(redshift: float | None, redshifts: str | None) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,12 +79,17 @@ def train(
     curves = load_filters([name for _, name in wanted.bands])
     training = training_of(wanted, ssp=ssp_dataset(wanted.models.ssp), curves=curves)
     checkpoint = path.with_name(f".{path.name}-{training.key}")
+    goes_on, start = bool(_kept(checkpoint)), time.monotonic()
     with shown_training() as report:
         network = training.network(report=report, checkpoint=checkpoint)
+    took = timedelta(seconds=round(time.monotonic() - start))
     publish(network.to_dataset(), path)
-    for kept in path.parent.glob(f"{checkpoint.name}-*.npz"):
+    for kept in _kept(checkpoint):
         kept.unlink(missing_ok=True)
-    _say(f"{path}: {_size(path)}")
+    facts = _facts(network, path)
+    for name in ("file", "bands", "targets", "redshift", "training", "loss"):
+        _say(f"{name}: {facts[name]}")
+    _say(f"time: {took}" + (", since it went on" if goes_on else ""))
     out.print(_figures(network))
 
 
@@ -165,6 +172,11 @@ def noise(
     write_text(model.to_json() + "\n", path)
     _say(f"{path}: noise of {n_sed} {of}")
     out.print(_noise(model))
+
+
+def _kept(checkpoint: Path) -> list[Path]:
+    """Return the files in which a training keeps its state."""
+    return list(checkpoint.parent.glob(f"{checkpoint.name}-*.npz"))
 
 
 def _facts(network: Network, path: Path) -> dict[str, str]:
@@ -260,7 +272,7 @@ def _figures(network: Network) -> Table:
     for name in figures:
         table.add_column(name)
     for k, target in enumerate(targets):
-        table.add_row(target, *(f"{values[k]:.3f}" for values in figures.values()))
+        table.add_row(target, *(f"{values[k]:.3g}" for values in figures.values()))
     return table
 
 

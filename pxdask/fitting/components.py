@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from pxdask.core.errors import DataError
 from pxdask.core.models import FixedPrior
-from pxdask.core.random import stream
 from pxdask.core.schema import QUANTILES, Schema, Var
-from pxdask.fitting.draws import star_formation_rates
-from pxdask.fitting.tables import flag_words
+from pxdask.fitting.draws import at_each_redshift, on_grid, redshifts, star_formation_rates
 from pxdask.kernels.bandpass import flux_per_frequency
-from pxdask.sps.engine import PhotometryEngine
 from pxdask.sps.parameters import model_parameters
 from pxdask.sps.spectrum import SpectrumEngine
 
@@ -70,8 +66,8 @@ HISTORY = Schema(
 )
 """What `star_formation_history` returns."""
 
-BANDS = (0.025, 0.16, 0.5, 0.84, 0.975)
-"""Quantiles of histories: the median, and ends of bands of 68 and 95 per cent."""
+HISTORY_QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
+"""Quantiles of histories: the median, and ends of intervals of 68 and 95 per cent."""
 
 
 def model_sed(
@@ -111,10 +107,8 @@ def model_sed(
     Medians of components are taken wavelength by wavelength, so they add up to the median of
     the whole only nearly. Where redshift is free, wavelengths are those of its median.
     """
-    row = posterior.index(which)
-    draws = _draws(posterior, row, n_draw)
-    redshift = None if posterior.free_redshift else float(posterior.seds["redshift"].values[row])
-    library = posterior.model_library(redshift)
+    draws = posterior.draws(which, n_draw=n_draw)
+    library = posterior.library_of(which)
     made = _made(library, draws)
     whole = np.sum(list(made.parts.values()), axis=0)
     median = {name: np.median(part, axis=0) for name, part in made.parts.items()}
@@ -142,7 +136,7 @@ def star_formation_history(
     *,
     n_draw: int = 300,
     n_time: int = 40,
-    quantiles: Sequence[float] = BANDS,
+    quantiles: Sequence[float] = HISTORY_QUANTILES,
 ) -> xr.Dataset:
     """Return quantiles of the star formation rate, and of the mass formed, of an SED's models.
 
@@ -158,10 +152,8 @@ def star_formation_history(
     history : Dataset
         `HISTORY`.
     """
-    row = posterior.index(which)
-    draws = _draws(posterior, row, n_draw)
-    redshift = None if posterior.free_redshift else float(posterior.seds["redshift"].values[row])
-    edges, rates = star_formation_rates(posterior.model_library(redshift), draws, n_time=n_time)
+    draws = posterior.draws(which, n_draw=n_draw)
+    edges, rates = star_formation_rates(posterior.library_of(which), draws, n_time=n_time)
     mass = rates * np.diff(edges)
     formed = np.cumsum(mass[:, ::-1], axis=1)[:, ::-1] / mass.sum(axis=1, keepdims=True)
     variables = {
@@ -187,64 +179,28 @@ class _Made:
     without_dust: Floats
 
 
-def _draws(posterior: FittedSeds, row: int, n_draw: int) -> dict[str, Floats]:
-    """Return some posterior samples of one SED, the same each time."""
-    samples = posterior.sample().isel(bin=row)
-    n_kept = samples.sizes["sample"]
-    chosen = np.arange(n_kept)
-    if n_draw < n_kept:
-        chosen = stream(posterior.seed, "draws", n_draw).choice(n_kept, n_draw, replace=False)
-    values = {
-        str(name): samples[name].values.astype(np.float64)[chosen] for name in samples.data_vars
-    }
-    if not all(np.all(np.isfinite(value)) for value in values.values()):
-        words = flag_words(posterior.fit["flags"].values[row]) if "flags" in posterior.fit else ""
-        raise DataError(f"SED {posterior.ids[row]!r} has no posterior: {words or 'not finite'}")
-    return values
-
-
 def _made(library: ModelLibrary, draws: Mapping[str, Floats]) -> _Made:
     """Return the models of samples, at the redshift of each."""
-    log_mass = draws["log_mass"]
-    at = np.full(log_mass.size, library.redshift or np.nan)
-    if library.redshift is None:
-        at = draws["redshift"]
+    n_draw = draws["log_mass"].size
     bare = without_dust(library.settings)
-    grid = SpectrumEngine(
-        library.ssp, settings=bare, redshift=float(np.median(at)), frame="observed"
-    ).wave
-    flux = np.empty((log_mass.size, len(library.filters)))
+    middle = float(np.median(redshifts(library, draws)))
+    grid = SpectrumEngine(library.ssp, settings=bare, redshift=middle, frame="observed").wave
+    flux = np.empty((n_draw, len(library.filters)))
     found: dict[str, Floats] = {}
-    for redshift in np.unique(at):
-        rows = np.flatnonzero(at == redshift)
-        engine = PhotometryEngine(
-            library.ssp, library.filters, redshift=float(redshift), settings=library.settings
-        )
-        parameters = {
-            # stored as float32, samples may lie an ulp outside their prior
-            name: np.clip(draws[name][rows], *engine.limits(name))
-            for name in engine.parameters
-        }
-        formed = (10.0 ** log_mass[rows] / engine.derived(parameters)["surviving"])[:, None]
-        flux[rows] = formed * engine.flux(parameters)
+    for some in at_each_redshift(library, draws):
+        formed = some.formed[:, None]
+        flux[some.rows] = formed * some.engine.flux(some.parameters)
         for settings, prefix in ((library.settings, ""), (bare, "bare ")):
             spectra = SpectrumEngine(
-                library.ssp, settings=settings, redshift=float(redshift), frame="observed"
+                library.ssp, settings=settings, redshift=some.engine.redshift, frame="observed"
             )
-            wanted = {name: parameters[name] for name in spectra.parameters}
+            wanted = {name: some.parameters[name] for name in spectra.parameters}
             for name, part in spectra.components(wanted).items():
-                into = found.setdefault(prefix + name, np.zeros((log_mass.size, grid.size)))
-                into[rows] = _on_grid(grid, spectra.wave, formed * part)
+                into = found.setdefault(prefix + name, np.zeros((n_draw, grid.size)))
+                into[some.rows] = on_grid(formed * part, spectra.wave, grid=grid)
     in_ujy = {name: flux_per_frequency(part, pivot=grid) for name, part in found.items()}
     dustless = sum((in_ujy.pop(name) for name in list(in_ujy) if name.startswith("bare ")), 0.0)
     return _Made(flux, grid, in_ujy, np.asarray(dustless))
-
-
-def _on_grid(grid: Floats, wave: Floats, spectra: Floats) -> Floats:
-    """Return spectra at other wavelengths."""
-    if np.array_equal(grid, wave):
-        return spectra
-    return np.array([np.interp(grid, wave, one) for one in spectra])
 
 
 def without_dust(settings: ModelConfig) -> ModelConfig:

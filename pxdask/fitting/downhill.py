@@ -42,7 +42,7 @@ class Nearest:
     unit : (n_sed, n_dim) float64
         Points of the cube.
     scale, chi2 : (n_sed,) float64
-        Best amplitude [Msun] and chi-square.
+        Best amplitude [Msun] and chi-square; infinite where no amplitude is positive.
     """
 
     unit: Floats

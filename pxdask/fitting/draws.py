@@ -73,27 +73,23 @@ def drawn_seds(library: ModelLibrary, draws: Mapping[str, Floats]) -> DrawnSeds:
     -----
     Samples are stored as float32 and may lie an ulp outside their prior: they are moved back.
     """
-    log_mass = draws["log_mass"]
-    flux = np.empty((log_mass.size, len(library.filters)))
-    at = _redshifts(library, draws)
-    middle = float(np.median(at))
+    n_draw = draws["log_mass"].size
+    flux = np.empty((n_draw, len(library.filters)))
+    middle = float(np.median(redshifts(library, draws)))
     grid = SpectrumEngine(
         library.ssp, settings=library.settings, redshift=middle, frame="observed"
     ).wave
-    spectrum = np.empty((log_mass.size, grid.size))
-    for engine, rows, parameters in _at_each(library, draws):
-        formed = 10.0 ** log_mass[rows] / engine.derived(parameters)["surviving"]
-        flux[rows] = formed[:, None] * engine.flux(parameters)
+    spectrum = np.empty((n_draw, grid.size))
+    for some in at_each_redshift(library, draws):
+        flux[some.rows] = some.formed[:, None] * some.engine.flux(some.parameters)
         spectra = SpectrumEngine(
             library.ssp,
             settings=library.settings,
-            redshift=engine.redshift,
+            redshift=some.engine.redshift,
             frame="observed",
         )
-        made = formed[:, None] * spectra.spectrum(parameters).astype(np.float64)
-        if engine.redshift != middle:
-            made = np.array([np.interp(grid, spectra.wave, one) for one in made])
-        spectrum[rows] = made
+        made = some.formed[:, None] * spectra.spectrum(some.parameters).astype(np.float64)
+        spectrum[some.rows] = on_grid(made, spectra.wave, grid=grid)
     return DrawnSeds(flux, grid, spectrum)
 
 
@@ -118,14 +114,14 @@ def star_formation_rates(
         Times the intervals' lengths, they add up to the mass formed [Msun yr-1].
     """
     settings = library.settings
-    lowest = float(np.min(_redshifts(library, draws)))
+    lowest = float(np.min(redshifts(library, draws)))
     oldest = age_of_universe(settings, redshift=lowest)
     edges = np.concatenate([[0.0], np.geomspace(SHORTEST, oldest, n_time)])
     rates = np.empty((draws["log_mass"].size, n_time))
-    for engine, rows, parameters in _at_each(library, draws):
-        universe = age_of_universe(settings, redshift=engine.redshift)
-        fixed = {name: np.full(rows.size, v) for name, v in fixed_parameters(settings).items()}
-        history = histories(settings, {**parameters, **fixed}, universe=universe)
+    for some in at_each_redshift(library, draws):
+        universe = age_of_universe(settings, redshift=some.engine.redshift)
+        fixed = {n: np.full(some.rows.size, v) for n, v in fixed_parameters(settings).items()}
+        history = histories(settings, {**some.parameters, **fixed}, universe=universe)
         quadrature = age_quadrature(
             library.ssp["log_age"].values, bin_edges=bin_edges(settings, universe=universe)
         )
@@ -138,23 +134,44 @@ def star_formation_rates(
             fractions=(),
         )
         share = np.diff(summary.recent, axis=1, prepend=0.0)
-        formed = 10.0 ** draws["log_mass"][rows] / engine.derived(parameters)["surviving"]
-        rates[rows] = formed[:, None] * share / np.diff(edges) * _PER_GYR
+        rates[some.rows] = some.formed[:, None] * share / np.diff(edges) * _PER_GYR
     return edges, rates
 
 
-def _redshifts(library: ModelLibrary, draws: Mapping[str, Floats]) -> Floats:
-    """Return the redshift of every sample."""
+def redshifts(library: ModelLibrary, draws: Mapping[str, Floats]) -> Floats:
+    """Return the redshift of every sample, (n_draw,)."""
     if library.redshift is None:
         return np.asarray(draws["redshift"], np.float64)
     return np.full(draws["log_mass"].size, library.redshift)
 
 
-def _at_each(
+@dataclass(frozen=True, eq=False)
+class DrawsAtRedshift:
+    """Posterior samples of one redshift.
+
+    Attributes
+    ----------
+    engine : PhotometryEngine
+        Makes models of that redshift.
+    rows : (n,) int
+        Which of all samples they are.
+    parameters : mapping of (n,) float64
+        Free parameters, within their priors.
+    formed : (n,) float64
+        Mass formed [Msun].
+    """
+
+    engine: PhotometryEngine
+    rows: NDArray[np.intp]
+    parameters: dict[str, Floats]
+    formed: Floats
+
+
+def at_each_redshift(
     library: ModelLibrary, draws: Mapping[str, Floats]
-) -> Iterator[tuple[PhotometryEngine, NDArray[np.intp], dict[str, Floats]]]:
-    """Yield, for each redshift, its engine, the samples there and their parameters."""
-    at = _redshifts(library, draws)
+) -> Iterator[DrawsAtRedshift]:
+    """Yield the samples of each redshift there is among them; arguments as of `drawn_seds`."""
+    at = redshifts(library, draws)
     for redshift in np.unique(at):
         rows = np.flatnonzero(at == redshift)
         engine = PhotometryEngine(
@@ -164,4 +181,16 @@ def _at_each(
             name: np.clip(draws[name][rows].astype(np.float64), *engine.limits(name))
             for name in engine.parameters
         }
-        yield engine, rows, parameters
+        formed = 10.0 ** draws["log_mass"][rows] / engine.derived(parameters)["surviving"]
+        yield DrawsAtRedshift(engine, rows, parameters, formed)
+
+
+def on_grid(spectra: Floats, wave: Floats, *, grid: Floats) -> Floats:
+    """Return spectra (n, n_wave) at other wavelengths (n, n_grid), by linear interpolation.
+
+    They are returned as they are where the wavelengths are the same; beyond those of the spectra,
+    the first or last value is.
+    """
+    if np.array_equal(grid, wave):
+        return spectra
+    return np.array([np.interp(grid, wave, one) for one in spectra])

@@ -46,8 +46,11 @@ class FirstLook:
 
     Attributes
     ----------
-    scale, ln_likelihood : (n_first,) float64
-        Amplitude [Msun]; -inf where it is not positive.
+    scale : (n_first,) float64
+        Amplitude [Msun]; NaN where no band is measured, and any number where the best is not
+        positive.
+    ln_likelihood : (n_first,) float64
+        Natural log of the likelihood at that amplitude; -inf where it is not positive, or NaN.
     """
 
     scale: Floats
@@ -93,7 +96,19 @@ def first_look(
     *,
     dof: float,
 ) -> FirstLook:
-    """Return what models (n_first, n_band) say of the bands (n_band,) of an SED."""
+    """Return what models say of the bands of an SED.
+
+    Parameters
+    ----------
+    flux, error : (n_band,) float64
+        Flux density or upper limit, and its uncertainty [uJy]; NaN where left out.
+    limit : (n_band,) bool
+        Upper limits.
+    model : (n_first, n_band) float32
+        Per mass formed [uJy Msun-1].
+    dof : float
+        Degrees of freedom of Student's t; infinity: the Gaussian [1].
+    """
     measured = np.isfinite(error) & ~limit
     # in units of the error, so that nothing overflows where fluxes are extreme
     inverse = np.where(measured, 1 / error, 0.0)

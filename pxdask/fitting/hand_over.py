@@ -10,7 +10,8 @@ import numpy as np
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.schema import FIT
-from pxdask.fitting.spectral_join import chosen_seds
+from pxdask.fitting.mcmc import OF_MCMC
+from pxdask.fitting.results import blank
 from pxdask.kernels.likelihood import usable_bands
 
 if TYPE_CHECKING:
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OF_MCMC = ("acceptance", "tau", "rhat", "n_steps")
-"""Variables that MCMC adds."""
-
-_OF_NETWORK = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio")
+OF_NETWORK = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio")
 """Variables that stay what the network found."""
 
 _KEPT_FLAGS = int(Flag.OUT_OF_DISTRIBUTION)
@@ -66,10 +64,8 @@ def with_blanks(fit: xr.Dataset, settings: FitConfig) -> xr.Dataset:
     if settings.npe.hand_over != "mcmc":
         return fit
     blanks = {}
-    for name in _OF_MCMC:
-        dtype = FIT.variables[name].dtype
-        blank = np.nan if dtype.startswith("float") else -1
-        values = np.full(fit.sizes["bin"], blank).astype(dtype)
+    for name in OF_MCMC:
+        values = np.full(fit.sizes["bin"], blank(name)).astype(FIT.variables[name].dtype)
         blanks[name] = (FIT.variables[name].dims, values, FIT.attrs(name))
     return fit.assign(blanks)
 
@@ -94,12 +90,12 @@ def with_handed_over(
     -------
     fit : Dataset
         What only the network tells stays: `efficiency` and the like. What the other method does
-        not tell is NaN.
+        not tell is `pxdask.fitting.results.blank`.
     """
-    found = other.fit(chosen_seds(seds, rows))
+    found = other.fit(seds.chosen(rows))
     joined = {}
     for name, variable in fit.data_vars.items():
-        if "bin" not in variable.dims or name in _OF_NETWORK:
+        if "bin" not in variable.dims or name in OF_NETWORK:
             continue
         values = variable.values.copy()
         if name == "flags":
@@ -108,6 +104,6 @@ def with_handed_over(
         elif name in found:
             values[rows] = found[name].values
         else:
-            values[rows] = np.nan if values.dtype.kind == "f" else -1
+            values[rows] = blank(str(name))
         joined[name] = (variable.dims, values, variable.attrs)
     return FIT.validate(fit.assign(joined))

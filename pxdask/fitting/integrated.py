@@ -13,7 +13,7 @@ from pxdask.core.flags import Flag
 from pxdask.core.rows import redshift_of
 from pxdask.core.schema import FIT, Schema
 from pxdask.fitting.seds import Seds
-from pxdask.fitting.stage import deciding_settings, prepared
+from pxdask.fitting.stage import deciding_settings, prepared, require_same_bands
 from pxdask.kernels.likelihood import usable_bands
 from pxdask.kernels.noise import aperture_growth
 
@@ -87,6 +87,8 @@ class IntegratedStage:
         ------
         DataError
             If the galaxy has no redshift, or no band.
+        ConfigError
+            If the models' bands are not those of the bins.
         """
         galaxy_id = str(galaxy.get("id", "of unknown id"))
         limit = (bins["flags"].values & int(Flag.UPPER_LIMIT)) != 0
@@ -100,6 +102,7 @@ class IntegratedStage:
             raise DataError(f"galaxy {galaxy_id}: no band has the light of all its bins")
         seds = Seds(flux[None], error[None], keys=((galaxy_id, self.name),))
         library = self.model_library(redshift_of(galaxy))
+        require_same_bands(bins, library, galaxy_id=galaxy_id)
         fit = prepared(self._photometric, library).fit(seds)
         logger.info("galaxy %s: fitted its whole light", galaxy_id)
         return fit

@@ -33,6 +33,9 @@ MOST_KEPT = 4000
 """Samples of a chain that results are computed of, at most: their quantiles are then as good as
 those of 2,000 independent ones or more, 0.03 standard deviations."""
 
+OF_MCMC = ("acceptance", "tau", "rhat", "n_steps")
+"""What is told of every chain besides: variables of schema fit/2."""
+
 _NEAR = 0.05
 """Distance from the median mass within which the best one is looked for: 0.3 dex [cube]."""
 
@@ -90,7 +93,7 @@ class McmcModels:
         for first in range(0, len(seds), n_together):
             posteriors += self._some(seds.rows(first, first + n_together))
         method = {"method": "mcmc", "n_walkers": settings.mcmc.n_walkers}
-        return sampled_dataset(posteriors, sampled, seds, method=method)
+        return sampled_dataset(posteriors, sampled, seds, method=method, extra=OF_MCMC)
 
     def _some(self, seds: Seds) -> list[SedPosterior]:
         """Return the posteriors of SEDs that are sampled together."""

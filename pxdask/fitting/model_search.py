@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pxdask.core.errors import DataError
 from pxdask.fitting.broad import BROAD_NORM, least_broad, sums_of_seds
-from pxdask.fitting.target import observed
+from pxdask.fitting.target import degrees_of_freedom, observed
 from pxdask.fitting.weighing import one_sed
 from pxdask.kernels.broad import SOME
 from pxdask.kernels.nearest import make_found
@@ -112,7 +111,7 @@ class ModelSearch:
     @property
     def dof(self) -> float:
         """Degrees of freedom; infinity is the Gaussian."""
-        return math.inf if self.settings.likelihood == "gaussian" else self.settings.dof
+        return degrees_of_freedom(self.settings)
 
     @property
     def n_model(self) -> int:
@@ -127,10 +126,7 @@ class ModelSearch:
 
     def searched(self, seds: Seds) -> Iterator[Searched]:
         """Yield each SED with how far all models are from it."""
-        if seds.flux.shape[1] != self.flux.shape[0]:
-            raise DataError(
-                f"the SEDs have {seds.flux.shape[1]} bands, the models {self.flux.shape[0]}"
-            )
+        seds.require_bands(self.flux.shape[0])
         data = observed(seds, self.settings)
         detected = np.where(data.limit, np.nan, data.error)
         memory = make_found(min(self._group, len(seds)), self.flux.shape[1])

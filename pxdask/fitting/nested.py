@@ -36,6 +36,9 @@ N_EFF = 2000
 DLNZ = 0.01
 """Part of the evidence, as its natural log, left at which dynesty stops [1]."""
 
+_EXTRA = ("ln_evidence_err",)
+"""What is told of every SED besides: variables of schema fit/2."""
+
 _PACKAGES = {"nautilus": "nautilus-sampler", "dynesty": "dynesty"}
 _NO_DENSITY = -1e30
 """ln density told to the packages, which refuse infinities, where there is none."""
@@ -123,7 +126,7 @@ class NestedModels:
             for sed in range(len(seds))
         ]
         method = {"method": "nested", "sampler": settings.nested.sampler}
-        return sampled_dataset(posteriors, sampled, seds, method=method)
+        return sampled_dataset(posteriors, sampled, seds, method=method, extra=_EXTRA)
 
     def _posterior(self, target: Target, sed: int, key: tuple[str | int, ...]) -> SedPosterior:
         """Return the posterior of one SED."""
@@ -218,6 +221,9 @@ def _nautilus(
         seed=int(rng.integers(2**31)),
     )
     complete = sampler.run(n_eff=N_EFF, n_like_max=settings.max_calls, discard_exploration=True)
+    if not complete and np.any(sampler.shell_n == 0):
+        # at the cap not all of the posterior had been sampled anew: what exploring it gave is whole
+        sampler.discard_exploration = False
     cube, ln_weight, ln_found = sampler.posterior()
     weights = np.exp(ln_weight - np.max(ln_weight))
     return NestedRun(

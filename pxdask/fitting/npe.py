@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.random import stream
-from pxdask.fitting.hand_over import has_spectrum, with_blanks, with_handed_over
+from pxdask.fitting.hand_over import OF_NETWORK, has_spectrum, with_blanks, with_handed_over
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.npe_draws import Judge, counted, first_draws, in_units
 from pxdask.fitting.npe_rounds import BROADER, with_more_rounds
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_EXTRA = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio", "ln_evidence_err")
+_EXTRA = (*OF_NETWORK, "ln_evidence_err")
 """What is told of every SED besides, NaN where not known."""
 
 _MOST_TOGETHER = 128
@@ -169,9 +169,7 @@ class NpeModels:
         ConfigError
             If SEDs have a spectrum that is to be fitted, and nothing is handed over.
         """
-        n_band = len(self.sampled.model_library.filters)
-        if seds.flux.shape[1] != n_band:
-            raise DataError(f"the SEDs have {seds.flux.shape[1]} bands, the models {n_band}")
+        seds.require_bands(len(self.sampled.model_library.filters))
         # what is not for the network: SEDs with spectra, and those of an unknown redshift
         foreign = has_spectrum(seds, self.settings) | (not self.knows_redshift)
         posteriors: list[SedPosterior] = []
@@ -181,7 +179,8 @@ class NpeModels:
             found, bad = self._some(seds.rows(part.start, part.stop), foreign[part])
             posteriors += found
             distrusted += bad
-        fit = sampled_dataset(posteriors, self.sampled, seds, method={"method": "npe"})
+        method = {"method": "npe"}
+        fit = sampled_dataset(posteriors, self.sampled, seds, method=method, extra=_EXTRA)
         fit = with_blanks(fit, self.settings)
         rows = np.flatnonzero(np.array(distrusted, bool) | foreign)
         if self.settings.npe.hand_over == "none" or not rows.size:
@@ -251,10 +250,7 @@ class NpeModels:
         sampled, n_used = self.sampled, judge.data.n_used
         n_band, n_sample = len(sampled.model_library.filters), self.settings.n_samples
         return [
-            replace(
-                nothing(len(sampled.results), n_band, n_sample=n_sample, n_used=int(n_used[sed])),
-                extra=dict.fromkeys(_EXTRA, math.nan),
-            )
+            nothing(len(sampled.results), n_band, n_sample=n_sample, n_used=int(n_used[sed]))
             for sed in range(n_sed)
         ]
 

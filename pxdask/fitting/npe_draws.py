@@ -33,7 +33,6 @@ _NEGLECTED = 1e-5
 """Part of the posterior that may be left out of its summary, so that what follows from draws of
 next to no weight is not computed."""
 
-
 _FARTHEST = 60.0
 """log10 of mass, and its negative, that draws beyond are put at: of an SED unlike all mocks a
 network may propose masses whose squares overflow."""
@@ -172,8 +171,18 @@ class Cloud:
             likelier.ln_greatest,
         )
 
+    @property
+    def gap(self) -> float:
+        """Natural log of the greatest likelihood over the evidence; infinite where that is zero."""
+        return self.ln_greatest - float(self.weights.ln_mean)
+
     def ln_weights(self) -> Floats:
-        """Return the natural log of likelihood over density (n,), -inf beyond the prior of mass."""
+        """Return the natural log of likelihood over density (n,), -inf beyond the prior of mass.
+
+        Where no draw has a positive amplitude, there is no such prior, and all are beyond it.
+        """
+        if not self.nearest.scale > 0:
+            return np.full(self.log_mass.shape, -np.inf)
         beyond = ~(np.abs(self.log_mass - math.log10(self.nearest.scale)) < HALF_RANGE)
         ln_weight = self.ln_likelihood - self.ln_density
         return np.where(beyond | np.isnan(ln_weight), -np.inf, ln_weight)

@@ -115,9 +115,13 @@ def _oddness(judge: Judge, network: Network, sed: Indices) -> dict[str, Oddness]
     chi2[rows] = [point.chi2 for point in points]
     ratio = judge.redshift_ratio(network.redshift_check, sed)
     redshift = None if ratio is None else -ratio
+    plain, in_the_end = (
+        np.array([cloud.gap for cloud in each])
+        for each in (checked, _in_place(clouds, weighed, rows))
+    )
     return {
-        "plain": Oddness(chi2, _gaps(checked), redshift),
-        "weighed": Oddness(chi2, _gaps(_in_place(clouds, weighed, rows)), redshift),
+        "plain": Oddness(chi2, plain, redshift),
+        "weighed": Oddness(chi2, in_the_end, redshift),
     }
 
 
@@ -136,8 +140,3 @@ def _in_place(clouds: Sequence[Cloud], weighed: Sequence[Cloud], rows: Indices) 
     for k, cloud in zip(rows.tolist(), weighed, strict=True):
         found[k] = cloud
     return found
-
-
-def _gaps(clouds: Sequence[Cloud]) -> Floats:
-    """Return ln of the greatest likelihood over the evidence (n_sed,)."""
-    return np.array([cloud.ln_greatest - cloud.weights.ln_mean for cloud in clouds])

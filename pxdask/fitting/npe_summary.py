@@ -12,8 +12,8 @@ from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.core.schema import QUANTILES
 from pxdask.fitting.npe_draws import derived_of
-from pxdask.fitting.results import SedPosterior
-from pxdask.fitting.sample_summary import odd_flux, result_rows
+from pxdask.fitting.results import SedPosterior, odd_flux
+from pxdask.fitting.sample_summary import result_rows
 from pxdask.fitting.target import EDGE, HALF_RANGE, LEANING
 from pxdask.fitting.weighing import drawn_models
 from pxdask.kernels.quantiles import shares_beyond, weighted_summaries

@@ -35,7 +35,7 @@ RELIABLE_TAIL = 0.7
 25, 72, section 3.2) [1]."""
 
 FEWEST = 3
-"""Bands that a mock has at least where some are taken away at random: that of
+"""Bands that are left to a mock, if it had so many, where some are taken away at random: that of
 `pxdask.npe.mocks`."""
 
 N_CHECKED = 100
@@ -82,9 +82,9 @@ class Training:
         if not self.snr[0] <= mean or units.best_snr[sed] > self.snr[1]:
             return False
         patterns = self.noise.patterns
-        if self.missing == 0:
-            return bool(np.any(np.all(patterns == has, axis=1)))
-        enough = int(np.count_nonzero(has)) >= FEWEST
+        if np.any(np.all(patterns == has, axis=1)):
+            return True
+        enough = self.missing > 0 and int(np.count_nonzero(has)) >= FEWEST
         return enough and bool(np.any(np.all(patterns >= has, axis=1)))
 
 
@@ -148,7 +148,7 @@ class Trust:
         makes an SED less odd.
         """
         points = [cloud.nearest for cloud in clouds]
-        gap = np.array([cloud.ln_greatest - cloud.weights.ln_mean for cloud in clouds])
+        gap = np.array([cloud.gap for cloud in clouds])
         ratio = judge.redshift_ratio(self.redshift_check, sed)
         redshift = None if ratio is None else -ratio
         found = Oddness(np.array([point.chi2 for point in points]), gap, redshift)
@@ -233,6 +233,8 @@ class Trust:
 
 def nearest_of(judge: Judge, points: Sequence[Point], sed: Indices) -> list[Point]:
     """Return the models nearest to SEDs (n_sed,), looked for from a point of each."""
+    if not points:
+        return []
     simulator = judge.sampled.simulator
     found = nearest(
         judge.units,

@@ -242,8 +242,8 @@ class FittedSeds:
         DataError
             If the SED has no posterior.
         """
-        library, draws = self._draws(which, n_draw)
-        drawn = drawn_seds(library, draws)
+        library = self.library_of(which)
+        drawn = drawn_seds(library, self.draws(which, n_draw=n_draw))
         return ModelSed(
             bands=library.bands,
             pivot_wave=Quantity(self.seds["pivot_wave"].values, "Angstrom"),
@@ -270,8 +270,8 @@ class FittedSeds:
         n_time : int
             Intervals of lookback time.
         """
-        library, draws = self._draws(which, n_draw)
-        edges, rates = star_formation_rates(library, draws, n_time=n_time)
+        draws = self.draws(which, n_draw=n_draw)
+        edges, rates = star_formation_rates(self.library_of(which), draws, n_time=n_time)
         return SfhPosterior(
             edges=Quantity(edges, "Gyr"),
             time=Quantity(0.5 * (edges[1:] + edges[:-1]), "Gyr"),
@@ -303,7 +303,7 @@ class FittedSeds:
             )
 
     def index(self, which: int | str) -> int:
-        """Return the row of an SED.
+        """Return the row of an SED, from 0; a negative number counts from the end.
 
         Raises
         ------
@@ -319,8 +319,41 @@ class FittedSeds:
             raise ConfigError(f"there is no SED number {which}; there are {len(self)}")
         return int(which) % len(self)
 
-    def _draws(self, which: int | str, n_draw: int) -> tuple[ModelLibrary, dict[str, Floats]]:
-        """Return models and some posterior samples of one SED."""
+    def library_of(self, which: int | str = 0) -> ModelLibrary:
+        """Return the models of an SED's redshift, or of any, where redshift was a parameter.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such SED.
+        """
+        row = self.index(which)
+        return self.model_library(
+            None if self.free_redshift else float(self.seds["redshift"].values[row])
+        )
+
+    def draws(self, which: int | str = 0, *, n_draw: int) -> dict[str, Floats]:
+        """Return some posterior samples of one SED, the same each time.
+
+        Parameters
+        ----------
+        which : int or str
+            Row, or name, of the SED.
+        n_draw : int
+            How many; all that were kept, in their order, where these are not more.
+
+        Returns
+        -------
+        draws : dict of (n_draw,) float64
+            Every result by its name; finite. Samples of one number are of one model.
+
+        Raises
+        ------
+        ConfigError
+            If no samples were kept, or there is no such SED.
+        DataError
+            If the SED has no posterior.
+        """
         row = self.index(which)
         samples = self.sample().isel(bin=row)
         values = {str(name): samples[name].values.astype(np.float64) for name in samples.data_vars}
@@ -329,7 +362,6 @@ class FittedSeds:
             chosen = stream(self.seed, "draws", n_draw).choice(n_kept, n_draw, replace=False)
             values = {name: value[chosen] for name, value in values.items()}
         if not all(np.all(np.isfinite(value)) for value in values.values()):
-            words = flag_words(self.fit["flags"].values[row])
+            words = flag_words(self.fit["flags"].values[row]) if "flags" in self.fit else ""
             raise DataError(f"SED {self.ids[row]!r} has no posterior: {words or 'not finite'}")
-        redshift = None if self.free_redshift else float(self.seds["redshift"].values[row])
-        return self.model_library(redshift), values
+        return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,8 +12,8 @@ from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.fitting.broad import broad_summary
 from pxdask.fitting.model_search import NEGLECTED, ModelSearch
-from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
-from pxdask.fitting.target import LEANING, ODD_SCALES
+from pxdask.fitting.results import SedPosterior, fit_dataset, nothing, odd_flux
+from pxdask.fitting.target import LEANING
 from pxdask.fitting.weighing import Weighed, drawn_models, samples_of, summarise, weigh
 from pxdask.kernels.likelihood import effective_number, ln_peak, posterior_weights
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from pxdask.kernels.broad import Quantities
 
     Floats = NDArray[np.float64]
-
-logger = logging.getLogger(__name__)
 
 MIN_N_EFF = 10.0
 """Effective number of models below which a posterior is flagged FEW_MODELS. Of BC03 models with
@@ -218,15 +215,7 @@ class RdspsModels(ModelSearch):
         flags = int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0
         if np.any(summary.shares > LEANING):
             flags |= int(Flag.AT_EDGE)
-        if not ODD_SCALES[0] <= scale <= ODD_SCALES[1]:
-            flags |= int(Flag.ODD_FLUX)
-            logger.warning(
-                "SED %s: the best model has %.3g Msun, wanted %g to %g; check the unit of its "
-                "fluxes, which is uJy",
-                sed.key,
-                scale,
-                *ODD_SCALES,
-            )
+        flags |= odd_flux(scale, sed.key)
         return SedPosterior(
             quantiles=summary.quantiles,
             mean=summary.mean,

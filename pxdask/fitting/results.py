@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Variables = dict[str, Any]
 
+logger = logging.getLogger(__name__)
+
+ODD_SCALES = (1e-6, 1e16)
+"""Masses formed between which a flux is believed [Msun]."""
+
 _NUMBERS = ("chi2", "n_used", "n_eff", "ln_evidence")
+_COUNTS = ("n_used", "spectrum_n_used")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,39 @@ def nothing(n_result: int, n_band: int, *, n_sample: int = 0, n_used: int = 0) -
     )
 
 
+def blank(name: str) -> float:
+    """Return the value that a variable of schema fit/2 has where nothing is known.
+
+    NOT_FITTED of ``flags``; 0 of numbers of data; -1 of other integers; NaN of all else.
+    """
+    if name == "flags":
+        return float(Flag.NOT_FITTED)
+    if name in _COUNTS:
+        return 0.0
+    declared = FIT.variables.get(name)
+    return -1.0 if declared is not None and declared.dtype.startswith("int") else math.nan
+
+
+def odd_flux(scale: float, key: tuple[str | int, ...]) -> int:
+    """Return the flag ODD_FLUX, with a warning in the log, where an SED deserves it.
+
+    Parameters
+    ----------
+    scale : float
+        Its best amplitude [Msun].
+    key : tuple
+        Name of its random stream, for the warning.
+    """
+    least, most = ODD_SCALES
+    if least <= scale <= most:
+        return 0
+    logger.warning(
+        "SED %s: the best model has %.3g Msun, wanted %g to %g; check the unit of its fluxes, which"
+        " is uJy", key, scale, least, most,
+    )  # fmt: skip
+    return int(Flag.ODD_FLUX)
+
+
 def fit_dataset(
     posteriors: Sequence[SedPosterior],
     *,
@@ -84,6 +124,7 @@ def fit_dataset(
     bands: xr.Dataset,
     seds: Seds,
     attrs: Mapping[str, object],
+    extra: Sequence[str] = (),
 ) -> xr.Dataset:
     """Return posteriors as schema fit/2.
 
@@ -99,6 +140,9 @@ def fit_dataset(
         What was fitted, for the wavelengths of its spectra.
     attrs : mapping
         What tells how the fit was made, as JSON values.
+    extra : sequence of str
+        Optional variables with dimension ``bin`` alone that are there even if no SED has them, so
+        that blocks of SEDs have the same ones.
     """
     n_bin, n_band, n_result = len(posteriors), bands.sizes["band"], len(results)
     coords: Variables = {
@@ -119,7 +163,7 @@ def fit_dataset(
     flags = np.array([one.flags for one in posteriors], np.uint16)
     fit["flags"] = ("bin", flags, {**flag_attrs(), "long_name": "quality flags"})
     _add_results(fit, posteriors, results, n_result)
-    _add_extra(fit, coords, posteriors, seds)
+    _add_extra(fit, coords, posteriors, seds, extra)
     dataset = xr.Dataset(coords=coords, attrs={**attrs, "schema": FIT.tag})
     return FIT.validate(dataset.assign(fit))
 
@@ -158,10 +202,14 @@ def _add_results(
 
 
 def _add_extra(
-    fit: Variables, coords: Variables, posteriors: Sequence[SedPosterior], seds: Seds
+    fit: Variables,
+    coords: Variables,
+    posteriors: Sequence[SedPosterior],
+    seds: Seds,
+    extra: Sequence[str],
 ) -> None:
-    """Add what only some methods or data have: an SED without it is NaN, or -1."""
-    names = {name for one in posteriors for name in (*one.extra, *one.spectral)}
+    """Add what only some methods or data have; of an SED without it, see `blank`."""
+    names = {name for one in posteriors for name in (*one.extra, *one.spectral)} | set(extra)
     if any(one.spectral for one in posteriors) and seds.wave is not None:
         for name, values in (("wave", seds.wave), ("lsf_fwhm", seds.lsf_fwhm)):
             if values is not None:
@@ -169,7 +217,7 @@ def _add_extra(
     for name in sorted(names):
         var = FIT.variables[name]
         given = [one.extra.get(name, one.spectral.get(name)) for one in posteriors]
-        shape = next(np.shape(value) for value in given if value is not None)
-        blank = np.full(shape, np.nan if var.dtype.startswith("float") else -1)
-        values = np.array([blank if value is None else value for value in given])
+        shape = next((np.shape(value) for value in given if value is not None), ())
+        lacking = np.full(shape, blank(name))
+        values = np.array([lacking if value is None else value for value in given])
         fit[name] = (var.dims, values.astype(var.dtype), FIT.attrs(name))

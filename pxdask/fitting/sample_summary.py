@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,10 @@ import xarray as xr
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.core.schema import QUANTILES
-from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
+from pxdask.fitting.results import SedPosterior, fit_dataset, nothing, odd_flux
 from pxdask.fitting.spectral_term import with_spectra
-from pxdask.fitting.target import EDGE, LEANING, LOG_FLOOR, ODD_SCALES
+from pxdask.fitting.target import EDGE, LEANING
+from pxdask.fitting.weighing import LOG_FLOOR
 from pxdask.kernels.quantiles import weighted_quantiles
 from pxdask.sps.derived import derived_attrs
 from pxdask.sps.model_set import band_coords
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pxdask.fitting.target import Sampled, Target
 
     Floats = NDArray[np.float64]
-
-logger = logging.getLogger(__name__)
 
 
 def sample_summary(
@@ -120,8 +118,23 @@ def sampled_dataset(
     seds: Seds,
     *,
     method: Mapping[str, object],
+    extra: Sequence[str] = (),
 ) -> xr.Dataset:
-    """Return posteriors as schema fit/2; ``method`` are attributes that tell how samples came."""
+    """Return posteriors as schema fit/2.
+
+    Parameters
+    ----------
+    posteriors : sequence of SedPosterior
+        One of each SED, in their order.
+    sampled : Sampled
+        Models, likelihood.
+    seds : Seds
+        What was fitted.
+    method : mapping
+        Attributes that tell how samples came, as JSON values.
+    extra : sequence of str
+        What the method tells besides, of every SED; see `pxdask.fitting.results.fit_dataset`.
+    """
     settings = sampled.settings
     fit = fit_dataset(
         posteriors,
@@ -133,20 +146,9 @@ def sampled_dataset(
             "likelihood": settings.likelihood,
             "systematic_error": settings.systematic_error,
         },
+        extra=extra,
     )
     return with_spectra(fit, seds, settings=settings.spectrum)
-
-
-def odd_flux(scale: float, key: tuple[str | int, ...]) -> int:
-    """Return the flag ODD_FLUX, with a warning in the log, where an SED deserves it."""
-    least, most = ODD_SCALES
-    if least <= scale <= most:
-        return 0
-    logger.warning(
-        "SED %s: its best amplitude is %.3g Msun, beyond [%g, %g]: is its flux in uJy?",
-        key, scale, least, most,
-    )  # fmt: skip
-    return int(Flag.ODD_FLUX)
 
 
 def result_rows(

@@ -42,7 +42,7 @@ class Seds:
     Raises
     ------
     DataError
-        If shapes do not agree, or wavelengths do not increase.
+        If fluxes are not of two dimensions, shapes do not agree, or wavelengths do not increase.
     """
 
     flux: Floats
@@ -62,6 +62,8 @@ class Seds:
             wanted["wave"] = wanted["lsf_fwhm"] = np.shape(self.wave)[:1]
             wanted["spectrum"] = wanted["spectrum_err"] = (n_sed, np.size(self.wave))
         faults = []
+        if np.ndim(self.flux) != 2:
+            faults.append(f"flux {np.shape(self.flux)}, wanted ({n_sed}, n_band)")
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "keys" or value is None:
@@ -82,9 +84,28 @@ class Seds:
 
     def rows(self, start: int, stop: int) -> Seds:
         """Return the SEDs from ``start`` to before ``stop``."""
+        return self._cut(slice(start, stop), self.keys[start:stop])
+
+    def chosen(self, rows: NDArray[np.intp]) -> Seds:
+        """Return some of the SEDs (n,), in the order given."""
+        return self._cut(rows, tuple(self.keys[i] for i in rows))
+
+    def require_bands(self, n_band: int) -> None:
+        """Check the number of bands.
+
+        Raises
+        ------
+        DataError
+            If it is not that of the models.
+        """
+        if self.flux.shape[1] != n_band:
+            raise DataError(f"the SEDs have {self.flux.shape[1]} bands, the models {n_band}")
+
+    def _cut(self, rows: slice | NDArray[np.intp], keys: tuple[tuple[str | int, ...], ...]) -> Seds:
+        """Return some of the SEDs, which have these keys."""
         cut = {
-            item.name: getattr(self, item.name)[start:stop]
+            item.name: getattr(self, item.name)[rows]
             for item in fields(self)
-            if item.name not in _OF_ALL and getattr(self, item.name) is not None
+            if item.name not in ("keys", *_OF_ALL) and getattr(self, item.name) is not None
         }
-        return replace(self, **cut)
+        return replace(self, keys=keys, **cut)

@@ -20,16 +20,11 @@ from pxdask.fitting.spectral_data import (
     spectral_data,
     with_fitted,
 )
-from pxdask.fitting.spectral_join import chosen_seds, interleaved, with_spectral_variables
+from pxdask.fitting.spectral_join import interleaved, with_spectral_variables
 from pxdask.fitting.spectral_tiles import SpectraTiles
 from pxdask.fitting.target import observed
-from pxdask.fitting.weighing import OneSed, Weighed, one_sed, weigh
-from pxdask.kernels.likelihood import (
-    Scale,
-    chi_square,
-    ln_likelihood_gaussian,
-    ln_likelihood_student,
-)
+from pxdask.fitting.weighing import OneSed, Weighed, ln_of_detections, one_sed, weigh
+from pxdask.kernels.likelihood import Scale
 from pxdask.kernels.spectral_fit import (
     SpectralTarget,
     amplitude_sums,
@@ -60,7 +55,7 @@ CLIP_MODELS = 8192
 """Models among which the best is sought that a spectrum is clipped against: the first ones."""
 
 _SUMS_SHARE = 0.2
-"""The same for what is kept of each spectrum and model [1]."""
+"""Part of the memory allowed that what is kept of each spectrum and model may take [1]."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +135,9 @@ class SpectralModels:
         data = spectral_data(seds, self.model_library, settings=self.settings)
         found = [False] * len(seds) if data is None else [one is not None for one in data.targets]
         with_spectrum, without = np.flatnonzero(found), np.flatnonzero(~np.array(found, bool))
-        fit = self.photometry.fit(chosen_seds(seds, without))
+        fit = self.photometry.fit(seds.chosen(without))
         if data is not None and with_spectrum.size:
-            rows = chosen_seds(seds, with_spectrum)
+            rows = seds.chosen(with_spectrum)
             if chosen.use == "spectrum":
                 rows = replace(rows, flux=np.full_like(rows.flux, np.nan))
             of_spectra = self.drawn.dataset(self._posteriors(rows, data), seds)
@@ -271,13 +266,8 @@ class SpectralModels:
         """Return ln likelihood (n_model,) of the photometry at given amplitudes."""
         models = np.ascontiguousarray(self.drawn.flux[:, : scale.size])
         values = np.zeros(scale.size)
-        if bands.n_detected and self.settings.likelihood == "gaussian":
-            chi2 = chi_square(bands.flux, bands.error, models, scale=scale)
-            values = ln_likelihood_gaussian(bands.error, chi2=chi2)
-        elif bands.n_detected:
-            values = ln_likelihood_student(
-                bands.flux, bands.error, models, scale=scale, dof=self.settings.dof
-            )
+        if bands.n_detected:
+            values = ln_of_detections(bands, models, scale=scale, dof=self.drawn.dof)
         hidden = models[bands.limited].astype(np.float64) * scale
         room = (bands.limit[:, None] - hidden) / bands.softness[:, None]
         return np.asarray(values + np.sum(log_ndtr(room), axis=0))

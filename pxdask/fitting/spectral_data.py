@@ -66,7 +66,7 @@ class SpectralLikelihood:
         Times the spectrum's weight.
     scale, scale_err : (n_model,) float64
         Amplitude that the spectrum alone has, and its uncertainty [Msun]: the mean of the
-        polynomial over the fitted range.
+        polynomial over the fitted range, or the best amplitude where there is no polynomial.
     """
 
     ln_likelihood: Floats

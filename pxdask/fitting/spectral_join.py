@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from pxdask.core.schema import FIT
+from pxdask.fitting.results import blank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,20 +18,10 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 
-def chosen_seds(seds: Seds, rows: Indices) -> Seds:
-    """Return some SEDs."""
-    cut = {
-        item.name: getattr(seds, item.name)[rows]
-        for item in fields(seds)
-        if item.name not in ("keys", "wave", "lsf_fwhm") and getattr(seds, item.name) is not None
-    }
-    return replace(seds, keys=tuple(seds.keys[i] for i in rows), **cut)
-
-
 def interleaved(
     fit: xr.Dataset, plain: xr.Dataset, rows: Indices, plain_rows: Indices
 ) -> xr.Dataset:
-    """Return two fits as one, each SED in its place; what one of them lacks is NaN or 0."""
+    """Return two fits as one, each SED in its place; of what one of them lacks, see `blank`."""
     joined = xr.Dataset(coords=fit.coords, attrs=fit.attrs)
     n_bin = rows.size + plain_rows.size
     for name in [*fit.data_vars, *(n for n in plain.data_vars if n not in fit)]:
@@ -39,8 +29,7 @@ def interleaved(
         if "bin" not in source.dims:
             joined[name] = source.variable
             continue
-        blank = np.nan if source.dtype.kind == "f" else 0
-        values = np.full((n_bin, *source.shape[1:]), blank, source.dtype)
+        values = np.full((n_bin, *source.shape[1:]), blank(str(name)), source.dtype)
         for one, place in ((fit, rows), (plain, plain_rows)):
             if name in one:
                 values[place] = one[name].values
@@ -63,7 +52,7 @@ def with_spectral_variables(fit: xr.Dataset, seds: Seds, *, n_order: int) -> xr.
         "spectrum_chi2": np.full(n_bin, np.nan),
         "spectrum_n_used": np.zeros(n_bin, np.int32),
     }
-    for name, blank in blanks.items():
+    for name, values in blanks.items():
         if name not in joined:
-            joined[name] = (FIT.variables[name].dims, blank, FIT.attrs(name))
+            joined[name] = (FIT.variables[name].dims, values, FIT.attrs(name))
     return joined

@@ -99,8 +99,7 @@ class SpectralTerm:
             At the best amplitude of each model; 0 of an SED without spectrum. The amplitude is NaN
             where the spectrum does not tell it.
         """
-        n_model = len(sed)
-        found = SpectralLikelihood(*(np.full(n_model, blank) for blank in (0.0, np.nan, np.nan)))
+        found = _silent(len(sed))
         for one in np.unique(sed):
             mine = np.flatnonzero(sed == one)
             # an SED's models apart from others': the last bits of spectra depend on the block
@@ -111,9 +110,7 @@ class SpectralTerm:
 
     def of_spectra(self, spectra: NDArray[np.float32], *, sed: int) -> SpectralLikelihood:
         """Return `likelihood` of an SED, of models (n_model, n_wave) whose spectra are made."""
-        found = SpectralLikelihood(
-            *(np.full(len(spectra), blank) for blank in (0.0, np.nan, np.nan))
-        )
+        found = _silent(len(spectra))
         self._add(found, spectra, sed, np.arange(len(spectra)))
         return found
 
@@ -195,6 +192,11 @@ class SpectralTerm:
         return results_of_spectrum(
             parameters, scale, target=target, data=self.data, settings=self.settings.spectrum
         )
+
+
+def _silent(n_model: int) -> SpectralLikelihood:
+    """Return what no spectrum says of models."""
+    return SpectralLikelihood(*(np.full(n_model, value) for value in (0.0, np.nan, np.nan)))
 
 
 def as_bands(

@@ -34,7 +34,7 @@ class SpectraTiles:
         self._kept: dict[int, NDArray[np.float32]] | None = {} if keep else None
 
     def up_to(self, n_model: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Give the spectra of the first models, tile by tile."""
+        """Yield the rows and spectra (n_tile, n_wave) of the first models, tile by tile."""
         for start in range(0, n_model, TILE):
             stop = min(start + TILE, n_model)
             yield slice(start, stop), self._tile(start)[: stop - start]

@@ -48,7 +48,7 @@ class FitStage:
     model_library : callable
         Gives the models of a redshift, with the cube's bands in the cube's order.
     model_settings : mapping
-        JSON values that decide what ``library`` gives.
+        JSON values that decide what ``model_library`` gives.
     start, stop : int
         First bin, and the one after the last; bins past the galaxy's last are passed over.
     """
@@ -96,17 +96,28 @@ class FitStage:
         """
         galaxy_id = galaxy.get("id", "of unknown id")
         library = self.model_library(redshift_of(galaxy))
-        wanted = [str(name) for name in bins["band"].values]
-        if wanted != list(library.bands):
-            raise ConfigError(
-                f"galaxy {galaxy_id}: the models have bands {list(library.bands)}, the bins "
-                f"{wanted}; wanted the same bands in the same order"
-            )
+        require_same_bands(bins, library, galaxy_id=str(galaxy_id))
         seds = _seds(bins, str(galaxy_id)).rows(self.start, self.stop)
         fit = prepared(self.config, library).fit(seds)
         stop = self.start + fit.sizes["bin"]
         logger.info("galaxy %s: fitted bins [%d, %d)", galaxy_id, self.start, stop)
         return fit.assign_attrs(bin_start=self.start, bin_stop=stop)
+
+
+def require_same_bands(bins: xr.Dataset, library: ModelLibrary, *, galaxy_id: str) -> None:
+    """Check that models are of the bands of bins.
+
+    Raises
+    ------
+    ConfigError
+        If their names or their order differ.
+    """
+    wanted = [str(name) for name in bins["band"].values]
+    if wanted != list(library.bands):
+        raise ConfigError(
+            f"galaxy {galaxy_id}: the models have bands {list(library.bands)}, the bins "
+            f"{wanted}; wanted the same bands in the same order"
+        )
 
 
 def deciding_settings(settings: FitConfig) -> dict[str, object]:

@@ -10,6 +10,7 @@ import xarray as xr
 from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.core.schema import FIT
+from pxdask.fitting.results import blank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,8 @@ def gather(parts: Mapping[tuple[int, ...], xr.Dataset], *, n_sed: int) -> xr.Dat
     Returns
     -------
     fit : Dataset
-        Schema fit/2. A variable that a part lacks is NaN, or -1, there.
+        Schema fit/2. What a variable is in a part that lacks it, `pxdask.fitting.results.blank`
+        tells.
 
     Raises
     ------
@@ -87,19 +89,9 @@ def gather(parts: Mapping[tuple[int, ...], xr.Dataset], *, n_sed: int) -> xr.Dat
         if "bin" not in variable.dims:
             whole[name] = variable.variable
             continue
-        values = np.full((n_sed, *variable.shape[1:]), _blank(str(name)), variable.dtype)
+        values = np.full((n_sed, *variable.shape[1:]), blank(str(name)), variable.dtype)
         for rows, part in parts.items():
             if name in part:
                 values[list(rows)] = part[name].values
         whole[name] = xr.Variable(variable.dims, values, variable.attrs)
     return FIT.validate(whole)
-
-
-def _blank(name: str) -> float:
-    """Return the value of a variable of fit/2 where there is no posterior."""
-    if name == "flags":
-        return float(Flag.NOT_FITTED)
-    if name == "n_used":
-        return 0.0
-    declared = FIT.variables.get(name)
-    return -1.0 if declared is not None and declared.dtype.startswith("int") else np.nan

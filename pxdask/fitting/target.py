@@ -49,12 +49,6 @@ HALF_RANGE = 3.0
 """The prior of an SED's log10 of mass formed is even this far to both sides of the amplitude of
 the best of the first models [dex]."""
 
-LOG_FLOOR = -14.0
-"""Smallest value per surviving mass that is told from none; as in `pxdask.fitting.rdsps`."""
-
-ODD_SCALES = (1e-6, 1e16)
-"""Masses formed between which a flux is believed [Msun]."""
-
 EDGE, LEANING = 0.02, 0.16
 """A posterior leans on an end of a prior if more than `LEANING` of it is within `EDGE` of the
 prior's width of it [1]."""
@@ -119,6 +113,11 @@ def observed(seds: Seds, settings: FitConfig) -> Observed:
     return Observed(np.where(usable, flux, np.nan), np.where(usable, error, np.nan), limit)
 
 
+def degrees_of_freedom(settings: FitConfig) -> float:
+    """Return the degrees of freedom of a likelihood; infinite: a Gaussian."""
+    return math.inf if settings.likelihood == "gaussian" else settings.dof
+
+
 @dataclass(frozen=True, eq=False)
 class Sampled:
     """A library made ready for samplers.
@@ -129,6 +128,15 @@ class Sampled:
         Likelihood, systematic errors, upper limits.
     model_library : ModelLibrary
         Bands, priors, seed of the run.
+    simulator : Simulator
+        Makes models at points of the cube.
+    first : FirstModels
+        `N_START` models, among which a start is looked for.
+
+    Raises
+    ------
+    DataError
+        If one of these is not finite.
     """
 
     settings: FitConfig
@@ -163,7 +171,7 @@ class Sampled:
     @property
     def dof(self) -> float:
         """Degrees of freedom of the likelihood; infinite: a Gaussian."""
-        return math.inf if self.settings.likelihood == "gaussian" else self.settings.dof
+        return degrees_of_freedom(self.settings)
 
     @property
     def n_dim(self) -> int:
@@ -178,9 +186,7 @@ class Sampled:
         DataError
             If they have other bands than the library, in number.
         """
-        n_band = len(self.model_library.filters)
-        if seds.flux.shape[1] != n_band:
-            raise DataError(f"the SEDs have {seds.flux.shape[1]} bands, the models {n_band}")
+        seds.require_bands(len(self.model_library.filters))
         data = observed(seds, self.settings)
         if self.settings.spectrum.use != "photometry":
             spectra = spectral_data(seds, self.model_library, settings=self.settings)

@@ -221,15 +221,31 @@ def _with_limits(
         hidden = np.maximum(chosen[sed.limited], 0)
         found = limited_scale(Scale(value[part], err[part]), sed.limit, sed.softness, hidden)
         value[part], err[part] = found.scale.value, found.scale.err
-        if math.isinf(dof):
-            chi2 = chi_square(sed.flux, sed.error, chosen, scale=found.scale.value)
-            values = ln_likelihood_gaussian(sed.error, chi2=chi2)
-        else:
-            values = ln_likelihood_student(
-                sed.flux, sed.error, chosen, scale=found.scale.value, dof=dof
-            )
+        values = ln_of_detections(sed, chosen, scale=found.scale.value, dof=dof)
         ln_likelihood[part] = values + found.ln_chance
     return Scale(value, err), ln_likelihood
+
+
+def ln_of_detections(
+    sed: OneSed, model: NDArray[np.floating], *, scale: Floats, dof: float
+) -> Floats:
+    """Return the ln likelihood (n_model,) of an SED's detections, upper limits not counted.
+
+    Parameters
+    ----------
+    sed : OneSed
+        What is fitted.
+    model : (n_band, n_model)
+        Per mass formed [uJy Msun-1].
+    scale : (n_model,) float64
+        Amplitude of each [Msun].
+    dof : float
+        Degrees of freedom of Student's t; infinity: the Gaussian [1].
+    """
+    if math.isinf(dof):
+        chi2 = chi_square(sed.flux, sed.error, model, scale=scale)
+        return ln_likelihood_gaussian(sed.error, chi2=chi2)
+    return ln_likelihood_student(sed.flux, sed.error, model, scale=scale, dof=dof)
 
 
 def summarise(

@@ -10,7 +10,7 @@ covered is told, flagged where it is less than 95 %, and below half the flux is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from pxdask.core.flags import Flag, flag_attrs
 from pxdask.core.schema import PHOTOMETRY, PROFILE
 from pxdask.images.grid import Grid, position
 from pxdask.images.noise import FULL_COVERAGE, MIN_COVERAGE
-from pxdask.images.shapes import offsets_at, sky_offsets
+from pxdask.images.shapes import sky_jacobian
 from pxdask.images.units import NANOMAGGY_UJY
 from pxdask.kernels.bandpass import ab_magnitude, flux_per_wavelength
 from pxdask.kernels.noise import aperture_growth
@@ -152,12 +152,8 @@ def curve_of_growth(
         If the radii are not positive and increasing.
     """
     apertures = {
-        f"r={radius:.6g}": replace(
-            ellipse,
-            semi_major=radius,
-            semi_minor=radius * ellipse.semi_minor / ellipse.semi_major,
-        )
-        for radius in _increasing(radii, least=0.0)
+        f"r={radius:.6g}": ellipse.resized(radius)
+        for radius in _increasing(radii, least=0.0).tolist()
     }
     return aperture_photometry(cube, apertures=apertures, exclude=exclude)
 
@@ -187,9 +183,7 @@ def radial_profile(
     """
     limits = _increasing(edges, least=-np.finfo(np.float64).tiny)
     grid = _grid(cube)
-    offsets = sky_offsets(grid.to_wcs(), grid.shape, ra=ellipse.ra, dec=ellipse.dec)
-    along, across = offsets.along(ellipse.angle)
-    radius = np.hypot(along, across * ellipse.semi_major / ellipse.semi_minor)
+    radius = ellipse.radius(grid.to_wcs(), grid.shape)
     ring = np.digitize(radius, limits) - 1  # NaN falls behind the last edge
     weights = np.array([ring == number for number in range(limits.size - 1)], dtype=np.float64)
     total = _photometry(
@@ -317,10 +311,7 @@ def _pixel_ellipse(grid: Grid, ellipse: Ellipse) -> EllipticalAperture:
     x, y = position(wcs, ra=ellipse.ra, dec=ellipse.dec)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise DataError(f"ra = {ellipse.ra}, dec = {ellipse.dec} has no place on the image")
-    at = np.array([-0.5, 0.5, 0.0, 0.0])
-    sky = offsets_at(wcs, x=x + at, y=y + at[[2, 3, 0, 1]], ra=ellipse.ra, dec=ellipse.dec)
-    edges = np.array([sky.east, sky.north])
-    jacobian = np.stack([edges[:, 1] - edges[:, 0], edges[:, 3] - edges[:, 2]], axis=1)
+    jacobian = sky_jacobian(wcs, x=x, y=y, ra=ellipse.ra, dec=ellipse.dec)
     sin, cos = np.sin(np.radians(ellipse.angle)), np.cos(np.radians(ellipse.angle))
     axes = np.array([[sin, cos], [cos, -sin]]) @ np.diag([ellipse.semi_major, ellipse.semi_minor])
     turned, half_axes, _ = np.linalg.svd(np.linalg.solve(jacobian, axes))

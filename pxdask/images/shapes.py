@@ -7,7 +7,7 @@ angles: from north (0) through east (90).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +49,9 @@ class Ellipse:
         Its half axes [arcsec].
     angle : float
         Position angle of its major axis, north through east [deg].
-    source : {"given", "isophote", "moments"}
-        Where it is from; "moments" is what is left where no isophote could be fitted.
+    source : {"given", "isophote", "moments", "morphology"}
+        Where it is from: "moments" is what is left where no isophote could be fitted, "morphology"
+        a Sersic fit.
 
     Raises
     ------
@@ -72,10 +73,27 @@ class Ellipse:
                 "must be positive, the major axis first"
             )
 
+    @property
+    def axis_ratio(self) -> float:
+        """Minor over major axis [1]."""
+        return self.semi_minor / self.semi_major
+
+    def resized(self, semi_major: float) -> Ellipse:
+        """Return an ellipse of the same centre, axis ratio and angle, of another size [arcsec]."""
+        return replace(self, semi_major=semi_major, semi_minor=semi_major * self.axis_ratio)
+
     def contains(self, wcs: WCS, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return the pixels (ny, nx) whose centres are in it."""
         along, across = sky_offsets(wcs, shape, ra=self.ra, dec=self.dec).along(self.angle)
         return np.asarray(np.hypot(along / self.semi_major, across / self.semi_minor) <= 1.0)
+
+    def radius(self, wcs: WCS, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the semi-major axis of the like ellipse through each pixel's centre (ny, nx).
+
+        That of its centre, axis ratio and angle [arcsec]; NaN where `SkyOffsets` are.
+        """
+        along, across = sky_offsets(wcs, shape, ra=self.ra, dec=self.dec).along(self.angle)
+        return np.asarray(np.hypot(along, across * self.semi_major / self.semi_minor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,28 @@ def offsets_at(
     return SkyOffsets(east=np.cos(there) * np.sin(away) * scale, north=north * scale)
 
 
+def sky_jacobian(wcs: WCS, *, x: float, y: float, ra: float, dec: float) -> NDArray[np.float64]:
+    """Return the derivatives of offsets from a position on the sky by x and y [arcsec pix-1].
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial coordinates.
+    x, y : float
+        Where on the image, zero-based [pix]; differences are over the pixel about it.
+    ra, dec : float
+        The position that offsets are from, ICRS [deg].
+
+    Returns
+    -------
+    jacobian : (2, 2) float64
+        Rows are east and north, columns x and y.
+    """
+    at = np.array([-0.5, 0.5, 0.0, 0.0])
+    around = offsets_at(wcs, x=x + at, y=y + at[[2, 3, 0, 1]], ra=ra, dec=dec)
+    return np.array([[a[1] - a[0], a[3] - a[2]] for a in (around.east, around.north)])
+
+
 def sky_ellipse(
     wcs: WCS, *, x: float, y: float, covariance: NDArray[np.float64], source: str
 ) -> Ellipse:
@@ -157,14 +197,7 @@ def sky_ellipse(
     """
     centre = pixel_to_skycoord(x, y, wcs).icrs
     ra, dec = float(centre.ra.deg), float(centre.dec.deg)
-    around = offsets_at(
-        wcs,
-        x=x + np.array([-0.5, 0.5, 0.0, 0.0]),
-        y=y + np.array([0.0, 0.0, -0.5, 0.5]),
-        ra=ra,
-        dec=dec,
-    )
-    jacobian = np.array([[a[1] - a[0], a[3] - a[2]] for a in (around.east, around.north)])
+    jacobian = sky_jacobian(wcs, x=x, y=y, ra=ra, dec=dec)
     squares, axes = np.linalg.eigh(jacobian @ covariance @ jacobian.T)
     minor, major = np.sqrt(squares)
     angle = float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1]))) % 180.0

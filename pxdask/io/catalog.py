@@ -10,13 +10,13 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Table
 from astropy.units import Unit, UnitConversionError
 
 from pxdask.core.errors import ConfigError, brief
 from pxdask.core.names import name_fault
+from pxdask.io.arrow_tables import arrow_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -261,28 +261,6 @@ def read_table(path: Path) -> Table:
         raise ConfigError(f"cannot read {path} as {kind}: {error}") from error
 
 
-def arrow_table(batch: pa.RecordBatch | pa.Table) -> Table:
-    """Return rows of a Parquet file as a table; what is neither text nor number becomes text."""
-    table = Table()
-    for name in batch.schema.names:
-        column = batch[name]
-        kind = column.type
-        if pa.types.is_nested(kind):
-            continue
-        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
-        elif not (numeric or pa.types.is_boolean(kind) or pa.types.is_string(kind)):
-            column = column.cast(pa.string())
-        absent = np.asarray(column.is_null())
-        if pa.types.is_string(column.type):
-            values = np.array(column.fill_null("").to_pylist(), dtype=np.str_)
-        else:
-            values = np.asarray(column.fill_null(False if pa.types.is_boolean(kind) else 0))
-        table[name] = MaskedColumn(values, mask=absent) if absent.any() else Column(values)
-    return table
-
-
 def _convert_column(table: Table, name: str, first: int) -> list[str]:
     """Make one numeric column float64 in its unit, in place; return what is wrong with it."""
     column, wanted = table[name], Unit(REQUIRED[name] or "")
@@ -296,7 +274,7 @@ def _convert_column(table: Table, name: str, first: int) -> list[str]:
     if unit is not None and unit != wanted:
         try:
             values = Unit(unit).to(wanted, values)
-        except UnitConversionError:
+        except (UnitConversionError, ValueError):  # the latter of units that are not known
             return [*faults, f"column {name}: unit {str(unit)!r} does not convert to {wanted}"]
     faults += [
         f"row {first + row}, column {name}: {values[row]:g} is outside [{low:g}, {high:g}] {wanted}"

@@ -20,9 +20,9 @@ from astropy.table import Table
 from pxdask.core.errors import ConfigError
 from pxdask.core.names import name_fault
 from pxdask.core.remote import local_copy
+from pxdask.io.arrow_tables import arrow_table
 from pxdask.io.catalog import (
     Faults,
-    arrow_table,
     catalog_label,
     check_rows,
     is_absent,

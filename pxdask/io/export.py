@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,9 @@ from astropy.units import Unit
 from astropy.wcs import WCS
 
 from pxdask.core.errors import SchemaError
-from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS, FIT, IMAGE, LINE_MAPS, MAPS
+from pxdask.io.extensions import card_text, write_hdus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from numpy.typing import NDArray
+
+_NO_KEY = re.compile(r"[^ -<>-~]")
+"""What names of keys cannot have [FITS 4.0, 4.2; ESO's HIERARCH convention]."""
 
 _FIT_NUMBERS = ("chi2", "n_eff", "ln_evidence")
 
@@ -52,7 +56,8 @@ def write_maps_fits(
         Schemas maps/1 (with ``attrs['wcs']``), bins/1, image/1, fit/2, of one galaxy.
     header : mapping
         Keys of the primary header: ``id``, ``ra``, ``dec``, ``redshift`` and any others.
-        Values that FITS cannot hold are written as text; None and NaN as undefined.
+        Values that FITS cannot hold are written as text, letters that it cannot as escapes, in
+        names of keys as underscores; None and NaN as undefined.
 
     Raises
     ------
@@ -74,8 +79,7 @@ def write_maps_fits(
         *_pixel_hdus(cube, bins, wcs),
         _bin_table(bins, fit, wcs),
     ]
-    hdu_list = fits.HDUList(hdus)
-    write_with(lambda part: hdu_list.writeto(part, output_verify="exception"), path)
+    write_hdus(hdus, path)
 
 
 def write_line_maps(path: Path, maps: xr.Dataset) -> None:
@@ -98,12 +102,12 @@ def write_line_maps(path: Path, maps: xr.Dataset) -> None:
     LINE_MAPS.validate(maps)
     wcs = WCS(str(maps.attrs["wcs"])).celestial
     facts = {key: maps.attrs[key] for key in ("redshift", "distance_mpc") if key in maps.attrs}
-    hdus = fits.HDUList([fits.PrimaryHDU(header=primary_header(facts, maps))])
+    hdus = [fits.PrimaryHDU(header=primary_header(facts, maps))]
     for name in sorted(str(key) for key in maps.data_vars):
         attrs = maps[name].attrs
         header = image_header(wcs, unit=attrs["units"], title=attrs.get("long_name", name))
         hdus.append(fits.ImageHDU(maps[name].values, header=header, name=name.upper()))
-    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+    write_hdus(hdus, path)
 
 
 def fits_unit(unit: str) -> str:
@@ -143,6 +147,7 @@ def primary_header(header: Mapping[str, object], maps: xr.Dataset) -> fits.Heade
 
 def _set(cards: fits.Header, key: str, value: object, comment: str = "") -> None:
     """Put a key and a value of any kind into a header."""
+    key = _NO_KEY.sub("_", key)
     name = key.upper() if len(key) <= 8 and key.isidentifier() else f"HIERARCH {key}"
     if isinstance(value, np.generic):
         value = value.item()
@@ -152,7 +157,7 @@ def _set(cards: fits.Header, key: str, value: object, comment: str = "") -> None
     if isinstance(value, bool | int | float):
         cards[name] = (value, comment)
         return
-    text = str(value).encode("ascii", "backslashreplace").decode().replace("\n", " ")
+    text = card_text(str(value).replace("\n", " "))
     if name.startswith("HIERARCH"):
         # Such a card has no continuation: what does not fit in 80 characters is cut.
         room = 80 - len(f"{name} = ''") - text.count("'")
@@ -172,7 +177,7 @@ def image_header(wcs: WCS, *, unit: str, title: str, plane: str | None = None) -
         header.update({"CTYPE3": plane, "CRPIX3": 1.0, "CRVAL3": 1.0, "CDELT3": 1.0})
     if unit:
         header["BUNIT"] = fits_unit(unit)
-    header["LONGNAME"] = title.encode("ascii", "backslashreplace").decode()
+    header["LONGNAME"] = card_text(title)
     return header
 
 

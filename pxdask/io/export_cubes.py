@@ -9,7 +9,6 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pxdask.core.errors import SchemaError
-from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.core.schema import CUBE, IMAGE
 from pxdask.io.export import (
@@ -19,6 +18,7 @@ from pxdask.io.export import (
     set_band_cards,
     set_flag_cards,
 )
+from pxdask.io.extensions import write_hdus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +95,7 @@ def write_cube_fits(path: Path, cube: xr.Dataset, *, header: Mapping[str, object
     hdus.append(_about_planes(cube, of_images=of_images))
     if axis["CTYPE3"] == "WAVE-TAB":
         hdus.append(_wave_table(wave))
-    whole = fits.HDUList(hdus)
-    write_with(lambda part: whole.writeto(part, output_verify="exception"), path)
+    write_hdus(hdus, path)
 
 
 def wave_cards(wave: Floats) -> dict[str, str | float]:

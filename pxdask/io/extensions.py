@@ -37,6 +37,25 @@ class ExtensionLike(Protocol):
         ...
 
 
+def write_hdus(hdus: Iterable[Any], path: Path) -> None:
+    """Write HDUs of astropy as one file, by the standard; readers see all of it or none of it.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    whole = fits.HDUList(list(hdus))
+    with replacing(path) as part:
+        whole.writeto(part, output_verify="exception")
+
+
+def card_text(value: object) -> str:
+    """Return text as cards may have it: letters beyond ASCII and control characters as escapes."""
+    escaped = str(value).encode("ascii", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+
+
 def write_extensions(path: str | Path, extensions: Iterable[ExtensionLike]) -> None:
     """Write images as the HDUs of one file, the first the primary; all of it or nothing.
 

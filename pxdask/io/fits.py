@@ -205,6 +205,8 @@ def write_image(path: str | Path, data: NDArray[Any], header: Mapping[str, Any])
 def opened_hdus(path: str | Path) -> Iterator[fits.HDUList]:
     """Give the HDUs of a file, to read pixels and tables from.
 
+    The file stays open, but astropy's copies of what was read are let go at the end.
+
     Raises
     ------
     DataError
@@ -213,7 +215,13 @@ def opened_hdus(path: str | Path) -> Iterator[fits.HDUList]:
         If the file system fails.
     """
     with _opened(path) as tile:
-        yield tile.pixels
+        hdus = tile.pixels
+        try:
+            yield hdus
+        finally:
+            for hdu in list.__iter__(hdus):  # its own iteration would look for further HDUs
+                if "data" in vars(hdu):
+                    del hdu.data
 
 
 @contextmanager
@@ -283,16 +291,27 @@ def _require_whole(tile: Tile, index: int, path: str | Path) -> None:
 
 def _celestial(header: fits.Header, path: str | Path) -> str:
     """Return the header's celestial coordinates as canonical cards."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)  # old but unambiguous spellings
-        try:
-            wcs = WCS(header)
-        except (ValueError, KeyError, AssertionError, MemoryError) as error:
-            raise DataError(f"the WCS of {path} cannot be read: {error}") from error
+    wcs = read_wcs(header, path)
     if not wcs.has_celestial or wcs.naxis != 2:
         types = [str(header.get(f"CTYPE{i}", "absent")) for i in (1, 2)]
         raise DataError(f"{path} has no celestial WCS: its CTYPE1, CTYPE2 are {types}")
     return wcs_cards(wcs)
+
+
+def read_wcs(header: fits.Header, path: str | Path, *, naxis: int | None = None) -> WCS:
+    """Return the world coordinates of a header, of its first ``naxis`` axes if that is given.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)  # old but unambiguous spellings
+        try:
+            return WCS(header, naxis=naxis)
+        except (ValueError, KeyError, AssertionError, MemoryError) as error:
+            raise DataError(f"the WCS of {path} cannot be read: {error}") from error
 
 
 def wcs_cards(wcs: WCS) -> str:

@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from astropy.wcs import WCS
 
 from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag, flag_attrs
 from pxdask.core.schema import BINS
-from pxdask.io.fits import opened_hdus, wcs_cards
+from pxdask.io.fits import opened_hdus
 from pxdask.io.pixedfit_bins_writer import write_pixedfit_bins
-from pxdask.io.pixedfit_cards import UNIT, band_names, bands_of, filters_of, scale_of, to_ujy
+from pxdask.io.pixedfit_cards import (
+    UNIT,
+    band_names,
+    bands_of,
+    check_planes,
+    filters_of,
+    hdus_of,
+    keys_of,
+    lacking,
+    scale_of,
+    to_ujy,
+    wcs_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,13 +119,18 @@ def read_pixedfit_bins(
     in vacuum (MaNGA, NIRSpec) or in air (CALIFA).
     """
     arrays, header, wcs = _read(path)
-    for role in ("flux", "flux_err"):
+    spectral = ("spectrum", "spectrum_err", "wave") if "spectrum" in arrays else ()
+    for role in ("flux", "flux_err", *spectral):
         if role not in arrays:
             raise DataError(
                 f"{path} has none of the HDUs {', '.join(_HDUS[role])}; wanted a pixbin file of"
                 " piXedfit"
             )
     filters, waves = bands_of(path, header, pivot or {})
+    for role in ("flux", "flux_err"):
+        check_planes(path, f"its HDU of {role}", arrays[role], len(filters), "filters")
+    for role in spectral[:2]:
+        check_planes(path, f"its HDU of {role}", arrays[role], arrays["wave"].size, "wavelengths")
     bin_map = _renumbered(path, arrays["bin_map"])
     first = _first_pixels(bin_map)
     values: dict[str, NDArray[Any]] = {
@@ -160,7 +176,7 @@ def _read(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str | None]:
     """Return the arrays of a file by role, its keys in lower case, and the WCS of its map."""
     with opened_hdus(path) as hdus:
-        by_name = {str(hdu.name).upper(): hdu for hdu in list(hdus)[::-1]}
+        by_name = hdus_of(hdus)
         found = {
             role: by_name[name]
             for role in roles
@@ -168,14 +184,10 @@ def _read(
             if name in by_name and by_name[name].data is not None
         }
         if "bin_map" not in found:
-            raise DataError(
-                f"{path} has no HDU {' or '.join(_HDUS['bin_map'])}; wanted a pixbin file of"
-                f" piXedfit, got the HDUs {', '.join(name or 'no name' for name in by_name)}"
-            )
+            raise lacking(path, " or ".join(_HDUS["bin_map"]), kind="pixbin", found=by_name)
         arrays = {role: np.array(hdu.data) for role, hdu in found.items()}
-        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
-        wcs = WCS(found["bin_map"].header, naxis=2)
-    cards = wcs_cards(wcs.celestial) if wcs.has_celestial else None
+        header = keys_of(hdus)
+        cards = wcs_of(path, [found["bin_map"].header])
     shape = arrays["bin_map"].shape
     wrong = {role: a.shape for role, a in arrays.items() if a.ndim > 1 and a.shape[-2:] != shape}
     if len(shape) != 2 or wrong:

@@ -9,10 +9,15 @@ import numpy as np
 from astropy.io import fits
 
 from pxdask.core.errors import ConfigError
-from pxdask.core.files import refuse_existing, write_with
+from pxdask.core.files import refuse_existing
 from pxdask.core.schema import BINS, CUBE, IMAGE
-from pxdask.io.pixedfit_cards import UNIT, add_bands, add_cards
-from pxdask.kernels.bandpass import flux_per_wavelength
+from pxdask.io.pixedfit_cards import (
+    add_bands,
+    add_cards,
+    filters_to_write,
+    from_ujy,
+    write_planes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,17 +119,16 @@ def write_pixedfit_bins(
     if spectra is not None:
         CUBE.validate(spectra)
     bands = [str(band) for band in bins["band"].values]
-    names = list(filters) if filters is not None else bands
     refuse_existing(path, overwrite=overwrite)
     if reference_band not in bands:
         raise ConfigError(f"the reference band is {reference_band!r}; the bands are {bands}")
-    if len(names) != len(bands):
-        raise ConfigError(f"{len(names)} filters for {len(bands)} bands; wanted one for each")
+    names = filters_to_write(bands, filters)
     planes = _planes(bins, cube, spectra)
     header = _header(bins, cube, galaxy, bands.index(reference_band), names)
     wcs = bins.attrs.get("wcs", cube.attrs.get("wcs"))
-    hdus = _hdus(planes, header, layout, fits.Header.fromstring(str(wcs)) if wcs else None)
-    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+    roles = _WRITTEN[layout, "spectrum" in planes]
+    by_name = {name: planes[role] for role, name in roles.items() if role in planes}
+    write_planes(path, by_name, header, wcs=wcs, keys_alone=layout == "current")
 
 
 def _planes(
@@ -133,8 +137,7 @@ def _planes(
     """Return the arrays of a file by role."""
     bin_map = bins["bin_map"].values
     flux, flux_err = (
-        flux_per_wavelength(bins[name].values, pivot=bins["pivot_wave"].values) / UNIT
-        for name in ("flux", "flux_err")
+        from_ujy(bins[name].values, bins["pivot_wave"].values) for name in ("flux", "flux_err")
     )
     planes: dict[str, NDArray[Any]] = {
         "bin_map": (bin_map + 1).astype(np.int32),
@@ -192,25 +195,3 @@ def _header(
     )
     add_bands(cards, bins, filters)
     return cards
-
-
-def _hdus(
-    planes: Mapping[str, NDArray[Any]],
-    header: fits.Header,
-    layout: Layout,
-    wcs: fits.Header | None,
-) -> fits.HDUList:
-    """Return the HDUs of a layout."""
-    written = _WRITTEN[layout, "spectrum" in planes]
-    hdus = [] if layout == "1.0" else [fits.PrimaryHDU(header=header)]
-    for role, name in written.items():
-        if role not in planes:
-            continue
-        kind = fits.ImageHDU if hdus else fits.PrimaryHDU
-        cards = fits.Header() if hdus else header.copy()
-        if wcs is not None and planes[role].ndim == 2:
-            cards.update(wcs)
-        hdu = kind(planes[role], header=cards)
-        hdu.name = name
-        hdus.append(hdu)
-    return fits.HDUList(hdus)

@@ -1,4 +1,4 @@
-"""Keys that the FITS files of piXedfit have in common, written and read."""
+"""What the FITS files of piXedfit have in common, written and read: HDUs, keys and units."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from astropy.io import fits
 from astropy.units import Unit
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.flags import Flag, flag_attrs
+from pxdask.io.extensions import card_text, write_hdus
 from pxdask.io.filters import load_filters
-from pxdask.kernels.bandpass import flux_per_frequency, pivot_wave
+from pxdask.io.fits import read_wcs, wcs_cards
+from pxdask.kernels.bandpass import flux_per_frequency, flux_per_wavelength, pivot_wave
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from astropy.io import fits
     from numpy.typing import NDArray
 
     from pxdask.core.schema import Schema
@@ -66,6 +68,86 @@ def their_filter(name: str) -> str:
     return stem
 
 
+def filters_to_write(bands: Sequence[str], filters: Sequence[str] | None) -> list[str]:
+    """Return the filters of bands: those given, else named as the bands; `ConfigError` if fewer."""
+    names = list(bands) if filters is None else list(filters)
+    if len(names) != len(bands):
+        raise ConfigError(f"{len(names)} filters for {len(bands)} bands; wanted one for each")
+    return names
+
+
+def write_planes(
+    path: Path,
+    planes: Mapping[str, NDArray[Any]],
+    cards: fits.Header,
+    *,
+    wcs: object,
+    keys_alone: bool,
+) -> None:
+    """Write arrays as images of a file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the file; what is there is replaced.
+    planes : mapping
+        Arrays by the names of their HDUs, in order.
+    cards : Header
+        Keys of the file as a whole.
+    wcs : str or None
+        FITS header of the pixels; goes to all images of two axes.
+    keys_alone : bool
+        Whether the keys are in a primary HDU without an image, else in that of the first.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    on_sky = fits.Header() if wcs is None else fits.Header.fromstring(str(wcs))
+    hdus = [fits.PrimaryHDU(header=cards)] if keys_alone else []
+    for name, plane in planes.items():
+        hdu = fits.ImageHDU(plane) if hdus else fits.PrimaryHDU(plane, header=cards)
+        if plane.ndim == 2:
+            hdu.header.update(on_sky)
+        hdu.name = name
+        hdus.append(hdu)
+    write_hdus(hdus, path)
+
+
+def hdus_of(hdus: fits.HDUList) -> dict[str, Any]:
+    """Return the HDUs of a file by name, in upper case; of several of one name the first."""
+    found: dict[str, Any] = {}
+    for hdu in hdus:
+        found.setdefault(str(hdu.name).upper(), hdu)
+    return found
+
+
+def keys_of(hdus: fits.HDUList) -> dict[str, Any]:
+    """Return the keys of a file, which are its first HDU's, in lower case."""
+    return {str(key).lower(): value for key, value in hdus[0].header.items() if key}
+
+
+def lacking(path: str | Path, wanted: str, *, kind: str, found: Iterable[str]) -> DataError:
+    """Return the error of a file that has not the HDUs of its kind."""
+    there = ", ".join(name or "no name" for name in found)
+    return DataError(
+        f"{path} has no HDU {wanted}; wanted a {kind} file of piXedfit, got the HDUs {there}"
+    )
+
+
+def wcs_of(path: str | Path, headers: Iterable[fits.Header]) -> str | None:
+    """Return the first celestial coordinates of headers of images, as FITS cards, if any.
+
+    Raises
+    ------
+    DataError
+        If coordinates cannot be read.
+    """
+    found = (read_wcs(header, path, naxis=2) for header in headers)
+    return next((wcs_cards(wcs.celestial) for wcs in found if wcs.has_celestial), None)
+
+
 def add_cards(
     cards: fits.Header,
     galaxy: Mapping[str, object],
@@ -93,7 +175,7 @@ def add_cards(
         value = galaxy.get(column)
         if isinstance(value, int | float | np.number) and math.isfinite(value):
             cards[key] = float(value)
-    cards["object"] = str(galaxy.get("id", "")).encode("ascii", "backslashreplace").decode()[:60]
+    cards["object"] = card_text(galaxy.get("id", ""))[:60]
     cards["unit"], cards["bunit"] = UNIT, BUNIT
     structures = (("structph", "(band,y,x)"), ("structsp", "(wavelength,y,x)"))
     cards.update(structures if with_spectra else (("struct", "(band,y,x)"),))
@@ -139,6 +221,15 @@ def bands_of(
     return filters, waves
 
 
+def check_planes(path: str | Path, hdu: str, cube: NDArray[Any], n_wanted: int, what: str) -> None:
+    """Raise `DataError` unless a cube has as many planes as there are filters or wavelengths."""
+    if cube.ndim != 3 or len(cube) != n_wanted:
+        raise DataError(
+            f"{path}: there are {n_wanted} {what}, and {hdu} has the shape {cube.shape};"
+            " wanted one plane for each"
+        )
+
+
 def scale_of(path: str | Path, header: Mapping[str, Any]) -> float:
     """Return what the file's numbers are in, in their unit."""
     try:
@@ -151,7 +242,7 @@ def scale_of(path: str | Path, header: Mapping[str, Any]) -> float:
 
 
 def to_ujy(path: str | Path, values: Floats, header: Mapping[str, Any], waves: Floats) -> Floats:
-    """Return flux densities in uJy."""
+    """Return flux densities in uJy; ``waves`` are pivot wavelengths that broadcast with them."""
     text = str(header.get("bunit", BUNIT)).strip()
     scaled = values * scale_of(path, header)
     if text.lower().replace(" ", "") == BUNIT.lower():  # astropy reads their A as ampere
@@ -164,6 +255,17 @@ def to_ujy(path: str | Path, values: Floats, header: Mapping[str, Any], waves: F
             " frequency"
         ) from error
     return scaled * factor
+
+
+def from_ujy(values: Floats, waves: Floats) -> Floats:
+    """Return flux densities [1e-17 erg s-1 cm-2 Angstrom-1] of those in uJy; see `to_ujy`."""
+    return flux_per_wavelength(values, pivot=waves) / UNIT
+
+
+def psf_width(header: Mapping[str, Any]) -> float:
+    """Return the width of the PSF that a file tells [arcsec]; NaN where it tells none."""
+    width = header.get("psffwhm")
+    return float(width) if isinstance(width, float | int) else math.nan
 
 
 def measured(flux: Floats, error: Floats, region: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:

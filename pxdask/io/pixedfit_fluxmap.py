@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
 
-from pxdask.core.errors import ConfigError, DataError
-from pxdask.core.files import refuse_existing, write_with
+from pxdask.core.errors import DataError
+from pxdask.core.files import refuse_existing
 from pxdask.core.schema import IMAGE
-from pxdask.io.fits import opened_hdus, wcs_cards
+from pxdask.io.fits import opened_hdus
 from pxdask.io.pixedfit_cards import (
     NOTHING,
     UNIT,
@@ -27,12 +26,20 @@ from pxdask.io.pixedfit_cards import (
     add_cards,
     band_names,
     bands_of,
+    check_planes,
     filters_of,
+    filters_to_write,
+    from_ujy,
+    hdus_of,
+    keys_of,
+    lacking,
     measured,
     pixel_dataset,
+    psf_width,
     to_ujy,
+    wcs_of,
+    write_planes,
 )
-from pxdask.kernels.bandpass import flux_per_wavelength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,10 +145,9 @@ def write_pixedfit_fluxmap(
     """
     path = Path(path)
     IMAGE.validate(images)
-    names = [str(band) for band in images["band"].values] if filters is None else list(filters)
+    bands = [str(band) for band in images["band"].values]
     refuse_existing(path, overwrite=overwrite)
-    if len(names) != images.sizes["band"]:
-        raise ConfigError(f"{len(names)} filters for {images.sizes['band']} bands")
+    names = filters_to_write(bands, filters)
     if "region" not in images:
         raise DataError(f"{path}: the images have no region, which a fluxmap file needs")
     planes = _planes(images, path)
@@ -151,22 +157,10 @@ def write_pixedfit_fluxmap(
     width = float(np.max(images["psf_fwhm"].values))
     add_cards(cards, galaxy, wcs=wcs, psf_fwhm=width, with_spectra=False)
     cards["fsamp"] = ("none", "filter that gave the pixels")
-    bands = [str(band) for band in images["band"].values]
     if target in bands:
         cards["fpsfmtch"] = (names[bands.index(target)], "filter whose PSF all have")
     add_bands(cards, images, names)
-    on_sky = fits.Header.fromstring(str(wcs)) if wcs is not None else fits.Header()
-    hdus: list[fits.PrimaryHDU | fits.ImageHDU] = []
-    if layout == "current":
-        hdus.append(fits.PrimaryHDU(header=cards))
-    for name, plane in planes.items():
-        hdu = fits.ImageHDU(plane) if hdus else fits.PrimaryHDU(plane, header=cards)
-        if plane.ndim == 2:
-            hdu.header.update(on_sky)
-        hdu.name = name
-        hdus.append(hdu)
-    whole = fits.HDUList(hdus)
-    write_with(lambda part: whole.writeto(part, output_verify="exception"), path)
+    write_planes(path, planes, cards, wcs=wcs, keys_alone=layout == "current")
 
 
 def read_pixedfit_fluxmap(
@@ -197,24 +191,19 @@ def read_pixedfit_fluxmap(
     """
     arrays, header, wcs = _read(path)
     filters, waves = bands_of(path, header, pivot or {})
-    if len(filters) != len(arrays["FLUX"]):
-        raise DataError(
-            f"{path}: HDU 0: the key NFILTERS is {len(filters)}, and HDU FLUX has"
-            f" {len(arrays['FLUX'])} planes; wanted one for each filter"
-        )
     region = arrays["GALAXY_REGION"] == 1
+    for name in ("FLUX", "FLUX_ERR"):
+        check_planes(path, f"HDU {name}", arrays[name], len(filters), "filters")
     flux, flux_err = (
-        np.moveaxis(to_ujy(path, np.moveaxis(arrays[name], 0, -1), header, waves), -1, 0)
-        for name in ("FLUX", "FLUX_ERR")
+        to_ujy(path, arrays[name], header, waves[:, None, None]) for name in ("FLUX", "FLUX_ERR")
     )
-    width = header.get("psffwhm", np.nan)
     images = pixel_dataset(
         IMAGE,
         {
             **measured(flux, flux_err, region),
             "band": band_names(header, filters),
             "pivot_wave": waves,
-            "psf_fwhm": np.full(len(filters), width if isinstance(width, float | int) else np.nan),
+            "psf_fwhm": np.full(len(filters), psf_width(header)),
             "noise_area": np.ones(len(filters)),
             "region": region,
         },
@@ -228,9 +217,7 @@ def _planes(images: xr.Dataset, path: Path) -> dict[str, NDArray[Any]]:
     region = images["region"].values
     pivots = images["pivot_wave"].values[:, None, None]
     flux, flux_err = (
-        np.where(
-            region, flux_per_wavelength(images[name].values, pivot=pivots) / UNIT, NOTHING / UNIT
-        ).astype(np.float32)
+        np.where(region, from_ujy(images[name].values, pivots), NOTHING / UNIT).astype(np.float32)
         for name in ("flux", "flux_err")
     )
     absent = int((~np.isfinite(flux) | ~np.isfinite(flux_err)).any(axis=0).sum())
@@ -253,24 +240,17 @@ def _planes(images: xr.Dataset, path: Path) -> dict[str, NDArray[Any]]:
 def _read(path: str | Path) -> tuple[dict[str, Floats], dict[str, Any], str | None]:
     """Return the arrays of a file by HDU, its keys in lower case, and its WCS if it has one."""
     with opened_hdus(path) as hdus:
-        by_name = {str(hdu.name).upper(): hdu for hdu in list(hdus)[::-1]}
+        by_name = hdus_of(hdus)
         if hdus[0].data is not None and hdus[0].data.ndim == 3:
             by_name.setdefault("FLUX", hdus[0])
         if missing := [
             name for name in _NEEDED if name not in by_name or by_name[name].data is None
         ]:
-            raise DataError(
-                f"{path} has no HDU {', '.join(missing)}; wanted a fluxmap file of piXedfit, got"
-                f" the HDUs {', '.join(name or 'no name' for name in by_name)}"
-            )
+            raise lacking(path, ", ".join(missing), kind="fluxmap", found=by_name)
         arrays = {name: np.array(by_name[name].data, dtype=np.float64) for name in _NEEDED}
-        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
-        flat = [
-            WCS(by_name[name].header, naxis=2)
-            for name in ("STAMP_IMAGE", "GALAXY_REGION")
-            if name in by_name and by_name[name].header["NAXIS"] == 2
-        ]
-    cards = next((wcs_cards(wcs.celestial) for wcs in flat if wcs.has_celestial), None)
+        header = keys_of(hdus)
+        flat = [by_name[name] for name in ("STAMP_IMAGE", "GALAXY_REGION") if name in by_name]
+        cards = wcs_of(path, (hdu.header for hdu in flat if hdu.header["NAXIS"] == 2))
     shape = arrays["GALAXY_REGION"].shape
     wrong = {name: arrays[name].shape for name in _NEEDED[:2] if arrays[name].shape[1:] != shape}
     if len(shape) != 2 or wrong:

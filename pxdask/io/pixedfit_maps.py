@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from pxdask.core.errors import DataError, SchemaError
-from pxdask.core.files import refuse_existing, write_with
+from pxdask.core.files import refuse_existing
 from pxdask.core.schema import BINS, FIT, MAPS, QUANTILES
-from pxdask.io.fits import opened_hdus, wcs_cards
-from pxdask.io.pixedfit_cards import NOTHING
+from pxdask.io.fits import opened_hdus
+from pxdask.io.pixedfit_cards import NOTHING, hdus_of, keys_of, lacking, wcs_of, write_planes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,13 +120,9 @@ def write_pixedfit_maps(
     cards.update({f"fil{i}": name for i, name in enumerate(filters)})
     cards.update({f"HDU{i}": name for i, name in enumerate(planes, start=2)})
     cards["nHDU"] = len(planes) + 2
-    wcs = maps.attrs.get("wcs")
-    on_sky = fits.Header.fromstring(str(wcs)) if wcs is not None else fits.Header()
     pixels = bins["bin_map"].values >= 0 if region is None else region
-    whole = fits.HDUList([fits.PrimaryHDU(header=cards)])
-    for name, plane in {_REGION: pixels.astype(np.int16), **planes}.items():
-        whole.append(fits.ImageHDU(plane, header=on_sky.copy(), name=name))
-    write_with(lambda part: whole.writeto(part, output_verify="exception"), path)
+    whole: dict[str, NDArray[Any]] = {_REGION: pixels.astype(np.int16), **planes}
+    write_planes(path, whole, cards, wcs=maps.attrs.get("wcs"), keys_alone=True)
 
 
 def read_pixedfit_maps(path: str | Path) -> PixedfitMaps:
@@ -139,20 +134,17 @@ def read_pixedfit_maps(path: str | Path) -> PixedfitMaps:
         If the file is absent, damaged or of another kind; the message names HDU and key.
     """
     with opened_hdus(path) as hdus:
-        by_name = {str(hdu.name).upper(): hdu for hdu in hdus}
+        by_name = hdus_of(hdus)
         if _REGION not in by_name or by_name[_REGION].data is None:
-            raise DataError(
-                f"{path} has no HDU {_REGION}; wanted a maps_properties file of piXedfit, got the"
-                f" HDUs {', '.join(name or 'no name' for name in by_name)}"
-            )
-        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
+            raise lacking(path, _REGION, kind="maps_properties", found=by_name)
+        header = keys_of(hdus)
         if "nhdu" not in header:
             raise DataError(f"{path}: HDU 0 has no key NHDU, which counts the maps")
         listed = [header.get(f"hdu{i}") for i in range(2, int(header["nhdu"]))]
         if lost := [name for name in listed if str(name).upper() not in by_name]:
             raise DataError(f"{path}: the keys HDU2, HDU3, ... of HDU 0 name {lost}, not in it")
         region = np.asarray(by_name[_REGION].data == 1)
-        wcs = WCS(by_name[_REGION].header, naxis=2)
+        wcs = wcs_of(path, [by_name[_REGION].header])
         found: dict[str, dict[str, dict[str, Floats]]] = {"BIN": {}, "PIX": {}}
         for name, hdu in by_name.items():
             if (match := _NAME.match(name)) is not None:
@@ -165,7 +157,7 @@ def read_pixedfit_maps(path: str | Path) -> PixedfitMaps:
         bins=found["BIN"],
         pixels=found["PIX"],
         header=header,
-        wcs=wcs_cards(wcs.celestial) if wcs.has_celestial else None,
+        wcs=wcs,
     )
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from pxdask.core.errors import DataError
 from pxdask.core.schema import FIT, QUANTILES
 from pxdask.io.fits import opened_hdus
-from pxdask.io.pixedfit_cards import BUNIT, bands_of, to_ujy
+from pxdask.io.pixedfit_cards import BUNIT, UNIT, bands_of, hdus_of, keys_of, to_ujy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,8 +103,8 @@ def read_pixedfit_fit(path: str | Path, *, pivot: Mapping[str, float] | None = N
         If the pivot wavelength of a filter is not known.
     """
     with opened_hdus(path) as hdus:
-        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
-        tables = {str(hdu.name).upper(): hdu.data for hdu in list(hdus)[1:]}
+        header = keys_of(hdus)
+        tables = {name: hdu.data for name, hdu in hdus_of(hdus[1:]).items()}
         method = str(header.get("fitmethod", "")).strip()
         if method not in _ROWS:
             raise DataError(
@@ -114,7 +114,7 @@ def read_pixedfit_fit(path: str | Path, *, pivot: Mapping[str, float] | None = N
         parameters = _parameters(path, tables, header, method)
         best = _first_row(tables.get("MINCHI2_PARAMS"))
         chain = tables.get("SAMPLERS")
-        samples = {} if chain is None else {name: _plain(chain, name) for name in chain.names}
+        samples = {} if chain is None else {name: _plain(chain, name) for name in _numeric(chain)}
         filters, waves = bands_of(path, header, pivot or {})
         column = "flux" if method == "rdsps" else "p50"
         raw = [
@@ -122,12 +122,17 @@ def read_pixedfit_fit(path: str | Path, *, pivot: Mapping[str, float] | None = N
             for hdu, name in (("OBS_PHOTO", "flux"), ("OBS_PHOTO", "flux_err"))
         ]
         raw.append(_column(path, tables, "BFIT_PHOTO", column))
+        if wrong := [values.size for values in raw if values.size != len(filters)]:
+            raise DataError(
+                f"{path}: there are {len(filters)} filters, and HDU OBS_PHOTO or BFIT_PHOTO has"
+                f" {wrong[0]} rows; wanted one for each"
+            )
         spectrum = tables.get("BFIT_MOD_SPEC")
         wave, model = np.empty(0), np.empty(0)
         if spectrum is not None:
             wave = _plain(spectrum, "wave")
             name = "flux" if method == "rdsps" else "tot_p50"
-            model = _column(path, tables, "BFIT_MOD_SPEC", name) / 1e-17
+            model = _column(path, tables, "BFIT_MOD_SPEC", name) / UNIT
     per_angstrom = {"unit": 1.0, "bunit": BUNIT}
     flux, flux_err, model_flux = (to_ujy(path, values, per_angstrom, waves) for values in raw)
     return PixedfitFit(
@@ -242,7 +247,7 @@ def _parameters(
             f"{path}: HDU FIT_PARAMS has {len(table)} rows; wanted {len(rows)} of {method}:"
             f" {', '.join(rows)}"
         )
-    names = [name for name in table.names if np.asarray(table[name]).dtype.kind in "fi"]
+    names = _numeric(table)
     listed = [header.get(f"param{i}") for i in range(int(header.get("nparams", 0)))]
     if absent := [name for name in listed if name is not None and str(name) not in names]:
         raise DataError(f"{path}: HDU FIT_PARAMS has no column {', '.join(map(str, absent))}")
@@ -251,6 +256,11 @@ def _parameters(
         for name in names
         if name not in _CHAIN
     }
+
+
+def _numeric(table: Any) -> list[str]:  # noqa: ANN401  astropy is untyped
+    """Return the names of the columns that hold numbers."""
+    return [name for name in table.names if np.asarray(table[name]).dtype.kind in "fi"]
 
 
 def _table(path: str | Path, tables: Mapping[str, Any], hdu: str) -> fits.FITS_rec:
@@ -279,8 +289,10 @@ def _plain(table: Any, name: str) -> Floats:  # noqa: ANN401  astropy is untyped
 
 
 def _first_row(table: Any) -> dict[str, float]:  # noqa: ANN401  astropy is untyped
-    """Return the first row of a table; nothing where there is no table."""
-    return {} if table is None else {name: float(table[name][0]) for name in table.names}
+    """Return the numbers in the first row of a table; nothing where there is none."""
+    if table is None or not len(table):
+        return {}
+    return {name: float(table[name][0]) for name in _numeric(table)}
 
 
 def _unit(name: str) -> str:

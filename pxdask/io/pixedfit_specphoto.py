@@ -12,25 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
 
-from pxdask.core.errors import ConfigError, DataError
-from pxdask.core.files import refuse_existing, write_with
+from pxdask.core.errors import DataError
+from pxdask.core.files import refuse_existing
 from pxdask.core.schema import CUBE, IMAGE
-from pxdask.io.fits import opened_hdus, wcs_cards
+from pxdask.io.fits import opened_hdus
 from pxdask.io.pixedfit_cards import (
     UNIT,
     add_bands,
     add_cards,
     band_names,
     bands_of,
+    check_planes,
     filters_of,
+    filters_to_write,
+    from_ujy,
+    hdus_of,
+    keys_of,
+    lacking,
     measured,
     pixel_dataset,
+    psf_width,
     scale_of,
     to_ujy,
+    wcs_of,
+    write_planes,
 )
-from pxdask.kernels.bandpass import flux_per_wavelength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,10 +164,8 @@ def write_pixedfit_specphoto(
     path = Path(path)
     IMAGE.validate(images)
     CUBE.validate(spectra)
-    names = [str(band) for band in images["band"].values] if filters is None else list(filters)
     refuse_existing(path, overwrite=overwrite)
-    if len(names) != images.sizes["band"]:
-        raise ConfigError(f"{len(names)} filters for {images.sizes['band']} bands")
+    names = filters_to_write([str(band) for band in images["band"].values], filters)
     planes = _planes(images, spectra, matching)
     cards = fits.Header()
     cards["nfilters"] = len(names)
@@ -169,9 +174,8 @@ def write_pixedfit_specphoto(
     add_cards(cards, galaxy, wcs=wcs, psf_fwhm=width, with_spectra=True)
     cards["ifssurve"] = survey
     add_bands(cards, images, names)
-    on_sky = fits.Header.fromstring(str(wcs)) if wcs is not None else None
-    hdus = _hdus(planes, cards, on_sky)
-    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+    by_name = {name: planes[role] for role, name in _HDUS.items() if role in planes}
+    write_planes(path, by_name, cards, wcs=wcs, keys_alone=False)
 
 
 def read_pixedfit_specphoto(
@@ -209,9 +213,11 @@ def read_pixedfit_specphoto(
     ratio = scale_of(path, header) / UNIT
     attrs = {} if wcs is None else {"wcs": wcs}
     n_band = len(filters)
+    for role in ("photo_flux", "photo_err"):
+        check_planes(path, f"HDU {_HDUS[role]}", arrays[role], n_band, "filters")
     flux, flux_err = (
-        np.moveaxis(to_ujy(path, np.moveaxis(arrays[name], 0, -1), header, waves), -1, 0)
-        for name in ("photo_flux", "photo_err")
+        to_ujy(path, arrays[role], header, waves[:, None, None])
+        for role in ("photo_flux", "photo_err")
     )
     images = pixel_dataset(
         IMAGE,
@@ -219,7 +225,7 @@ def read_pixedfit_specphoto(
             **measured(flux, flux_err, np.ones(flux.shape[1:], dtype=bool)),
             "band": band_names(header, filters),
             "pivot_wave": waves,
-            "psf_fwhm": arrays.get("psf_fwhm", np.full(n_band, header.get("psffwhm", np.nan))),
+            "psf_fwhm": arrays.get("psf_fwhm", np.full(n_band, psf_width(header))),
             "noise_area": np.ones(n_band),
             "region": arrays["photo_region"] == 1,
         },
@@ -256,8 +262,7 @@ def _planes(
         raise DataError(f"the images are on a grid of {grid}, the spectra on {found}")
     pivots = images["pivot_wave"].values[:, None, None]
     flux, flux_err = (
-        (flux_per_wavelength(images[name].values, pivot=pivots) / UNIT).astype(np.float32)
-        for name in ("flux", "flux_err")
+        from_ujy(images[name].values, pivots).astype(np.float32) for name in ("flux", "flux_err")
     )
     spectrum = spectra["flux"].values
     region = np.isfinite(spectrum).any(axis=0)
@@ -286,26 +291,10 @@ def _planes(
     return planes
 
 
-def _hdus(
-    planes: Mapping[str, NDArray[Any]], cards: fits.Header, wcs: fits.Header | None
-) -> fits.HDUList:
-    """Return the HDUs of a file."""
-    hdus: list[fits.PrimaryHDU | fits.ImageHDU] = []
-    for role, name in _HDUS.items():
-        if role not in planes:
-            continue
-        hdu = fits.ImageHDU(planes[role]) if hdus else fits.PrimaryHDU(planes[role], header=cards)
-        if wcs is not None and planes[role].ndim == 2:
-            hdu.header.update(wcs)
-        hdu.name = name
-        hdus.append(hdu)
-    return fits.HDUList(hdus)
-
-
 def _read(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str | None]:
     """Return the arrays of a file by role, its keys in lower case, and its WCS if it has one."""
     with opened_hdus(path) as hdus:
-        by_name = {str(hdu.name).upper(): hdu for hdu in list(hdus)[::-1]}
+        by_name = hdus_of(hdus)
         by_name.setdefault(_HDUS["photo_flux"], hdus[0])
         found = {
             role: by_name[name]
@@ -313,21 +302,14 @@ def _read(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], st
             if name in by_name and by_name[name].data is not None
         }
         if missing := [_HDUS[role] for role in _NEEDED if role not in found]:
-            raise DataError(
-                f"{path} has no HDU {', '.join(missing)}; wanted a specphoto file of piXedfit, got"
-                f" the HDUs {', '.join(name or 'no name' for name in by_name)}"
-            )
+            raise lacking(path, ", ".join(missing), kind="specphoto", found=by_name)
         arrays = {role: np.array(hdu.data, dtype=np.float64) for role, hdu in found.items()}
-        header = {str(key).lower(): value for key, value in hdus[0].header.items() if key}
-        flat = [WCS(hdu.header, naxis=2) for role, hdu in found.items() if arrays[role].ndim == 2]
-    cards = next((wcs_cards(wcs.celestial) for wcs in flat if wcs.has_celestial), None)
+        header = keys_of(hdus)
+        cards = wcs_of(path, (found[role].header for role in found if arrays[role].ndim == 2))
     shape = arrays["photo_region"].shape
     wrong = {role: a.shape for role, a in arrays.items() if a.ndim > 1 and a.shape[-2:] != shape}
     if len(shape) != 2 or wrong:
         raise DataError(f"{path}: its region has the shape {shape}, and other HDUs have {wrong}")
-    if len(arrays["spec_flux"]) != arrays["wave"].size:
-        raise DataError(
-            f"{path}: {len(arrays['spec_flux'])} slices of spectra, {arrays['wave'].size}"
-            " wavelengths; wanted as many"
-        )
+    for role in ("spec_flux", "spec_err"):
+        check_planes(path, f"HDU {_HDUS[role]}", arrays[role], arrays["wave"].size, "wavelengths")
     return arrays, header, cards

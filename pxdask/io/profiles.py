@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pxdask.core.files import write_with
 from pxdask.core.schema import MORPHOLOGY
 from pxdask.io.export import fits_unit, image_header, primary_header
+from pxdask.io.extensions import write_hdus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +46,11 @@ def write_profiles_fits(path: Path, *, profiles: xr.Dataset, header: Mapping[str
         If the file cannot be written.
     """
     MORPHOLOGY.validate(profiles)
-    hdus = fits.HDUList([fits.PrimaryHDU(header=primary_header(header, profiles))])
+    hdus: list[Any] = [fits.PrimaryHDU(header=primary_header(header, profiles))]
     for i, band in enumerate(profiles["band"].values):
         hdus.extend(_band_hdus(profiles.isel(band=i), str(band)))
     hdus.append(_table(profiles))
-    write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+    write_hdus(hdus, path)
 
 
 def _band_hdus(one: xr.Dataset, band: str) -> list[fits.ImageHDU]:

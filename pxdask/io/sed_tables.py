@@ -19,6 +19,7 @@ from pxdask.core.files import write_with
 from pxdask.core.schema import SEDS
 from pxdask.io.catalog import read_table
 from pxdask.io.export import fits_unit
+from pxdask.io.extensions import write_hdus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,8 +279,7 @@ def write_sed_table(table: QTable, path: Path) -> None:
         If the file cannot be written.
     """
     if path.suffix == ".fits":
-        hdus = fits.HDUList([fits.PrimaryHDU(), _table_hdu(table)])
-        write_with(lambda part: hdus.writeto(part, output_verify="exception"), path)
+        write_hdus([fits.PrimaryHDU(), _table_hdu(table)], path)
     elif path.suffix in (".parquet", ".ecsv"):
         kind = "parquet" if path.suffix == ".parquet" else "ascii.ecsv"
         write_with(lambda part: table.write(part, format=kind), path)
@@ -289,16 +289,21 @@ def write_sed_table(table: QTable, path: Path) -> None:
 
 def _table_hdu(table: QTable) -> fits.BinTableHDU:
     """Return a table whose units are text that FITS may hold."""
-    plain = Table(
-        {name: np.asarray(getattr(table[name], "value", table[name])) for name in table.colnames}
-    )
-    hdu = fits.table_to_hdu(plain)
+    hdu = fits.table_to_hdu(Table({name: _plain(table[name]) for name in table.colnames}))
     for column in hdu.columns:
         unit = table[column.name].info.unit
         if unit is not None and str(unit):
             column.unit = fits_unit(str(unit))
     hdu.name = "SEDS"
     return hdu
+
+
+def _plain(column: Any) -> NDArray[Any]:  # noqa: ANN401  astropy is untyped
+    """Return a column's values without its unit, masked where it is."""
+    values = getattr(column, "value", column)
+    mask = np.asarray(getattr(values, "mask", False))
+    plain = np.asarray(getattr(values, "unmasked", values))
+    return np.ma.MaskedArray(plain, mask) if mask.any() else plain
 
 
 def _fluxes(table: Table, band: TableBand, unit: str, pivot_wave: float) -> tuple[Floats, Floats]:
@@ -362,6 +367,11 @@ def _ids(table: Table, name: str, faults: list[str]) -> list[str]:
         if name != "id":
             faults.append(f"there is no column {name!r}; there are {', '.join(table.colnames)}")
         return [str(row) for row in range(len(table))]
+    nameless = [row for row, each in enumerate(table[name]) if each is np.ma.masked]
+    if nameless:
+        shown = ", ".join(str(row) for row in nameless[:5])
+        faults.append(f"column {name!r}: {len(nameless)} rows have no name, such as {shown}")
+        return []
     found = [each.decode() if isinstance(each, bytes) else str(each) for each in table[name]]
     twice = [each for each, count in Counter(found).items() if count > 1]
     if twice:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.io.registry import IORegistryError
 from astropy.table import Table
+from astropy.units import Unit, UnitConversionError
 
 from pxdask.core.errors import DataError
 
@@ -30,7 +31,8 @@ def read_stars(path: str | Path) -> tuple[tuple[float, float, float], ...]:
     Raises
     ------
     DataError
-        If the file is absent or no table, or lacks a column, or a value is not finite.
+        If the file is absent or no table, or lacks a column; if a value is no number, masked or
+        not finite, or its unit another than of an angle.
     """
     try:
         table = Table.read(str(path))
@@ -46,8 +48,14 @@ def read_stars(path: str | Path) -> tuple[tuple[float, float, float], ...]:
     values: list[NDArray[np.float64]] = []
     for name, unit in zip(COLUMNS, ("deg", "deg", "arcsec"), strict=True):
         column = table[names[name]]
-        in_unit = column.quantity.to_value(unit) if column.unit is not None else column
-        values.append(np.ma.filled(np.ma.asarray(in_unit, dtype=float), np.nan))
+        try:
+            plain: NDArray[np.float64] = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+            values.append(plain if column.unit is None else Unit(column.unit).to(unit, plain))
+        except (ValueError, TypeError, UnitConversionError) as error:
+            raise DataError(
+                f"{path}: column {column.name} [{column.unit or 'no unit'}] cannot be had in"
+                f" {unit}: {error}"
+            ) from error
     stars = np.stack(values, axis=1)
     if not np.all(np.isfinite(stars)):
         row = int(np.flatnonzero(~np.isfinite(stars).all(axis=1))[0])

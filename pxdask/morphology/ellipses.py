@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.images.grid import ARCSEC_PER_RADIAN, Grid
 from pxdask.images.photometry import aperture_weights
-from pxdask.images.shapes import Ellipse, sky_ellipse, sky_offsets
+from pxdask.images.shapes import Ellipse, sky_ellipse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,22 +119,12 @@ def ring_weights(grid: Grid, ellipse: Ellipse, radii: Floats) -> Iterator[Floats
     Apertures are those of `pxdask.images.photometry`, exact to the rounding of photutils, so that
     rings thinner than a pixel make sense.
     """
-    ratio = ellipse.semi_minor / ellipse.semi_major
     inner = np.zeros(grid.shape)
-    for radius in radii:
-        outer = aperture_weights(
-            grid, replace(ellipse, semi_major=float(radius), semi_minor=float(radius * ratio))
-        )
+    for radius in radii.tolist():
+        outer = aperture_weights(grid, ellipse.resized(radius))
         part = outer - inner
         yield np.where(part > _ROUNDING, part, 0.0)
         inner = outer
-
-
-def elliptical_radius(grid: Grid, ellipse: Ellipse) -> Floats:
-    """Return the semi-major axis of the ellipse through each pixel's centre (ny, nx) [arcsec]."""
-    offsets = sky_offsets(grid.to_wcs(), grid.shape, ra=ellipse.ra, dec=ellipse.dec)
-    along, across = offsets.along(ellipse.angle)
-    return np.asarray(np.hypot(along, across * ellipse.semi_major / ellipse.semi_minor))
 
 
 def _of_fit(morphology: xr.Dataset, *, ra: float, dec: float, band: str | None) -> Geometry | None:

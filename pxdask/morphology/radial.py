@@ -14,7 +14,7 @@ Sizes are those of `pxdask.morphology.sizes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,8 +130,7 @@ def _in_r_eff(geometry: Geometry, cube: xr.Dataset, sizes: Sizes) -> Ellipse:
             f"band {geometry.band}, which R_eff is to be taken from, lacks pixels of the galaxy or"
             " shows no light of it: name another as radial.band"
         )
-    ratio = ellipse.semi_minor / ellipse.semi_major
-    return replace(ellipse, semi_major=size, semi_minor=ratio * size)
+    return ellipse.resized(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +210,7 @@ def _meaning(source: xr.DataArray, how: str) -> dict[str, str]:
 
 def _covered(pixels: BinPixels, ellipse: Ellipse, edges: Floats, area: Floats) -> Floats:
     """Return the part of each ring that bins with a posterior make up."""
-    ratio = ellipse.semi_minor / ellipse.semi_major
-    whole = np.pi * ratio * np.diff(edges**2) / pixels.grid.pixel_area
+    whole = np.pi * ellipse.axis_ratio * np.diff(edges**2) / pixels.grid.pixel_area
     return np.asarray(np.clip(area.sum(axis=1) / whole, 0.0, 1.0))
 
 
@@ -272,7 +270,7 @@ def _attrs(geometry: Geometry, ellipse: Ellipse, config: RadialConfig) -> dict[s
         "ra": ellipse.ra,
         "dec": ellipse.dec,
         "angle": ellipse.angle,
-        "axis_ratio": ellipse.semi_minor / ellipse.semi_major,
+        "axis_ratio": ellipse.axis_ratio,
         "r_eff": ellipse.semi_major,
         "r_eff_band": geometry.band,
         "r_eff_source": ellipse.source,

@@ -15,7 +15,7 @@ import numpy as np
 
 from pxdask.images.noise import FULL_COVERAGE
 from pxdask.kernels.noise import aperture_growth
-from pxdask.morphology.ellipses import elliptical_radius, ring_weights
+from pxdask.morphology.ellipses import ring_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def half_sizes(
         Source of the noise of fluxes, which is drawn for each ring by itself.
     """
     grid, names = pixels.grid, (MASS, SFR)
-    there = elliptical_radius(grid, ellipse).ravel()[pixels.flat]
+    there = ellipse.radius(grid.to_wcs(), grid.shape).ravel()[pixels.flat]
     # a pixel reaches beyond its centre by less than its side, on the minor axis by more
     beyond = 2.0 * grid.pixel_scale * ellipse.semi_major / ellipse.semi_minor
     radii = growth_radii(last=float(np.nanmax(there)) + beyond, pixel_scale=grid.pixel_scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -75,8 +76,37 @@ is older than the universe at its redshift: the prior of `log_age` ends there.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of the registry; what is code, such as names, is in backticks.
+
+    Attributes
+    ----------
+    title, about : str
+        What the table is of, and what is to be said of all of it; the latter may be empty.
+    header : tuple of str
+        Names of columns.
+    rows : tuple of tuple of str
+        Cells.
+    """
+
+    title: str
+    about: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 def parameter_table() -> str:
     """Return the registry as a Markdown page: parameters, forms and derived quantities."""
+    parts = [_HEAD]
+    for one in parameter_sections():
+        parts += [f"## {one.title}\n", *([one.about] * bool(one.about))]
+        parts.append(_table(one.header, one.rows))
+    return "\n".join(parts)
+
+
+def parameter_sections() -> tuple[Section, ...]:
+    """Return the registry as tables: parameters, forms and derived quantities."""
     names = _all_parameters()
     rows = [
         (f"`{shown}`", entry.unit, _default(name), _limits(entry), entry.meaning)
@@ -88,23 +118,38 @@ def parameter_table() -> str:
     ]
     recent = parameter("log_sfr_10myr")
     derived.append(("log_sfr_<n>myr", recent.unit, recent.meaning.replace("10", "n")))
-    parts = [
-        _HEAD,
-        "## Parameters that models are drawn from\n",
-        _LIMITS,
-        _table(("name", "unit", "default", "limits", "meaning"), rows),
-        "## Forms of the star formation history, `models.sfh`\n",
-        "t is the time since the start of star formation.\n",
-        _table(("form", "rate", "parameters"), [_sfh_row(form) for form in get_args(Sfh)]),
-        "## Attenuation laws, `models.dust`\n",
-        _table(("law", "what it is", "parameters"), [_dust_row(law) for law in LAWS]),
-        "## Ingredients that settings switch on\n",
-        _table(("setting", "parameters"), [_option_row(option) for option in _OPTIONS]),
-        "## Derived quantities, `models.derived`\n",
-        "`log_mass` and `log_sfr` are always reported; n is a number of Myr.\n",
-        _table(("name", "unit", "meaning"), [(f"`{name}`", *rest) for name, *rest in derived]),
-    ]
-    return "\n".join(parts)
+    return (
+        Section(
+            "Parameters that models are drawn from",
+            _LIMITS,
+            ("name", "unit", "default", "limits", "meaning"),
+            tuple(rows),
+        ),
+        Section(
+            "Forms of the star formation history, `models.sfh`",
+            "t is the time since the start of star formation.\n",
+            ("form", "rate", "parameters"),
+            tuple(_sfh_row(form) for form in get_args(Sfh)),
+        ),
+        Section(
+            "Attenuation laws, `models.dust`",
+            "",
+            ("law", "what it is", "parameters"),
+            tuple(_dust_row(law) for law in LAWS),
+        ),
+        Section(
+            "Ingredients that settings switch on",
+            "",
+            ("setting", "parameters"),
+            tuple(_option_row(option) for option in _OPTIONS),
+        ),
+        Section(
+            "Derived quantities, `models.derived`",
+            "`log_mass` and `log_sfr` are always reported; n is a number of Myr.\n",
+            ("name", "unit", "meaning"),
+            tuple((f"`{name}`", *rest) for name, *rest in derived),
+        ),
+    )
 
 
 def describe_models(settings: ModelConfig) -> str:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError
 from pxdask.io.model_store import BLOCK, read_models
+from pxdask.sps.parameters import PARAMETERS
 from tests.mpi import mpirun
 from tests.survey.mini import settings
 
@@ -95,10 +96,26 @@ def test_nothing_is_overwritten(config, tmp_path):
         call("models", "show", tmp_path)
 
 
-def test_parameters_are_printed():
-    text = call("models", "parameters").output
-    for name in ("log_age", "log_umin", "dust_bump", "log_mass_formed"):
-        assert name in text
+def test_parameters_are_tables_with_all_that_the_page_has():
+    result = CliRunner().invoke(app, ["models", "parameters"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    rows = [" ".join(line.split()) for line in result.output.splitlines()]
+    for name, entry in PARAMETERS.items():
+        assert any(row.startswith(f"{name} ") and row.endswith(entry.meaning) for row in rows), name
+    assert (
+        "log_tau dex(Gyr) uniform, -1 to 1.5 -1.5 to 4"
+        " duration of star formation: tau of the history's equation"
+    ) in rows
+    assert "continuity constant in time bins logsfr_ratio_<i>" in rows
+    assert "Attenuation laws, models.dust" in result.output
+    for mark in ("`", "|", "##"):
+        assert mark not in result.output
+
+
+def test_names_of_parameters_are_whole_on_a_narrow_terminal():
+    result = CliRunner().invoke(app, ["models", "parameters"], env={"COLUMNS": "80"})
+    first = {line.split()[0] for line in result.output.splitlines() if line.split()}
+    assert set(PARAMETERS) <= first
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Commands about networks as a user meets them."""
 
 import json
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import pxdask
 from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError
 from pxdask.npe.noise import NoiseModel, broad_noise
+from pxdask.survey.networks import given
+from pxdask.survey.networks.given import load_given
 from tests.survey.mini import BANDS, make_survey, settings
 from tests.survey.networks.test_given import MODELS, fit_settings
 
@@ -51,7 +55,17 @@ def trained(tmp_path_factory):
 def test_train_and_show(trained):
     config, path, result = trained
     assert result.exit_code == 0, result.output
-    assert f"{path}: 0." in result.output.replace("\n", "")
+    told = result.output.splitlines()
+    for line in (
+        f"file: {path}, {path.stat().st_size / 1e6:.2f} MB",
+        "bands: g, r, i",
+        "redshift: 0.02 to 0.08",
+    ):
+        assert line in told, result.output
+    best = np.nanmin(load_given(str(path)).held_loss)
+    assert f"loss: {best:.4f} at best, of mocks held out" in told
+    assert any(line.startswith("training: 2000 mocks, seed 1, 2 passes") for line in told)
+    assert any(re.fullmatch(r"time: 0:0\d:\d\d", line) for line in told), result.output
     assert "coverage_68" in result.output
     assert {each.name for each in path.parent.iterdir()} == {config.name, path.name}
     text = call("show", path).output
@@ -66,6 +80,30 @@ def test_train_and_show(trained):
     assert "populations: library synthetic" in text
     for word in ("[uJy]", "Angstrom", "[dex]", "uniform"):
         assert word in " ".join(text.split()), word
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("jax")
+    config = write(tmp_path / "npe.yaml", fit=fit_settings(redshift=[0.02, 0.08]))
+    path = tmp_path / "network.zarr.zip"
+    passes = []
+
+    def report(done):
+        passes.append(done.done)
+        if len(passes) == 1:
+            raise MemoryError  # as if it were killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(given, "shown_training", lambda: nullcontext(report))
+        assert isinstance(call("train", config, "-o", path).exception, MemoryError)
+        assert list(tmp_path.glob(".network.zarr.zip-*.npz"))
+        result = call("train", config, "-o", path)
+    assert result.exit_code == 0, result.output
+    assert passes == [1, 2]
+    (line,) = (line for line in result.output.splitlines() if line.startswith("time: "))
+    assert line.endswith(", since it went on")
+    assert {each.name for each in tmp_path.iterdir()} == {config.name, path.name}
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Data that are not as they should be: a flag or a clear error from every fitter."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,3 +278,23 @@ def test_a_prior_beyond_the_library_stops_every_fitter(kind):
     lib = library(priors={"logzsol": {"low": -9.0, "high": 0.0}})
     with pytest.raises((ConfigError, DataError), match="logzsol"):
         fitter_of(kind).prepare(lib)
+
+
+def test_shapes_that_are_no_seds_are_refused():
+    with pytest.raises(DataError, match=r"flux \(2,\), wanted \(2, n_band\)"):
+        Seds(np.ones(2), np.ones(2), (("a",), ("b",)))
+    with pytest.raises(DataError, match=r"flux_err \(2, 3\), wanted \(2, 4\)"):
+        Seds(np.ones((2, 4)), np.ones((2, 3)), (("a",), ("b",)))
+
+
+def test_chosen_seds_keep_their_names_and_what_all_share():
+    seds = good()
+    wave = np.array([5000.0, 6000.0])
+    spectrum = np.arange(6.0).reshape(3, 2)
+    some = replace(seds, wave=wave, spectrum=spectrum, spectrum_err=np.ones((3, 2)))
+    found = some.chosen(np.array([2, 0]))
+    assert found.keys == (seds.keys[2], seds.keys[0])
+    np.testing.assert_array_equal(found.flux, seds.flux[[2, 0]])
+    np.testing.assert_array_equal(found.spectrum, [[4.0, 5.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(found.wave, wave)
+    assert found.upper_limit is None

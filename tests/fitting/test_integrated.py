@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pxdask.binning.sums import bin_sums
-from pxdask.core.errors import DataError
+from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.fits import FitConfig
 from pxdask.core.flags import Flag
 from pxdask.fitting import FitStage, IntegratedStage
@@ -76,6 +76,13 @@ def test_a_band_counts_where_nearly_all_of_the_light_has_it(part, band):
 def test_bins_without_any_band_do_not_count():
     flux, error = np.array([[1.0], [np.nan]]), np.array([[0.5], [np.nan]])
     assert [float(each[0]) for each in integrated_sed(flux, error)] == [1.0, 0.5]
+
+
+def test_models_of_other_bands_are_refused():
+    """As many bands in another order would be fitted, and nobody would know."""
+    bins = GALAXY.bins.isel(band=slice(None, None, -1))
+    with pytest.raises(ConfigError, match=r"fake-1: the models have bands .* in the same order"):
+        stage().run(GALAXY.row, bins=bins)
 
 
 def test_nothing_is_no_sed():

@@ -10,7 +10,7 @@ from pxdask.core.models import ModelConfig
 from pxdask.core.schema import FIT
 from pxdask.fitting.mcmc import McmcFitter, seds_together
 from pxdask.fitting.seds import Seds
-from pxdask.fitting.stage import fitter_of
+from pxdask.fitting.stage import fitter_of, join_blocks
 from pxdask.fitting.target import HALF_RANGE, Sampled
 from pxdask.sps.libraries import make_library
 from pxdask.testing import check_fitter, digest, seds_of
@@ -90,6 +90,21 @@ def test_what_cannot_be_fitted():
     assert np.all(np.isnan(fit["log_mass"][:3]))
     assert np.isfinite(fit["log_mass"][3]).all()
     np.testing.assert_array_equal(fit["n_steps"].values[:3], -1)
+
+
+def test_a_block_without_an_sed_to_fit_joins_others():
+    library = small_library()
+    flux, error = seds(library, 2)
+    flux[1] = np.nan
+    some = seds_of(flux, error)
+    prepared = fitter_of(settings({"max_steps": 100})).prepare(library)
+    blocks = [
+        prepared.fit(some.rows(i, i + 1)).assign_attrs(bin_start=i, bin_stop=i + 1) for i in (0, 1)
+    ]
+    joined = join_blocks(blocks)
+    assert digest(joined) == digest(prepared.fit(some).assign_attrs(bin_start=0, bin_stop=2))
+    np.testing.assert_array_equal(joined["n_steps"], [100, -1])
+    np.testing.assert_array_equal(np.isfinite(joined["acceptance"]), [True, False])
 
 
 def test_a_flux_in_the_wrong_unit_is_flagged_and_told(caplog):

@@ -53,6 +53,30 @@ def test_the_cap_of_calls_is_told(sampler, n_live):
     assert not found.complete
 
 
+@pytest.mark.parametrize("max_calls", [900, 1000, 1300])
+def test_a_cap_soon_after_the_exploration_leaves_nothing_out(max_calls):
+    """nautilus has explored after some 850 calls, and then begins anew, shell by shell."""
+    found = sample(
+        lambda cube: -0.5 * np.sum(((cube - 0.5) / 0.1) ** 2, axis=1),
+        n_dim=2,
+        settings=NestedConfig(n_live=50, max_calls=max_calls),
+        rng=np.random.default_rng(1),
+    )
+    assert not found.complete
+    truth = 2 * math.log(0.1 * math.sqrt(2 * math.pi))
+    # 50 live points: of the order of 0.1; without some of the shells it is 0.6 to 10 too small
+    assert found.ln_evidence == pytest.approx(truth, abs=0.3)
+    np.testing.assert_allclose(found.weights @ found.cube / found.weights.sum(), 0.5, atol=0.03)
+
+
+def test_an_evidence_has_an_error_even_where_no_sed_can_be_fitted():
+    library = small_library()
+    settings = fit_settings(method="nested")
+    flux = np.full((1, 5), np.nan)
+    fit = fitter_of(settings).prepare(library).fit(seds_of(flux, flux))
+    assert np.isnan(fit["ln_evidence_err"].values).tolist() == [True]
+
+
 @pytest.mark.slow
 @pytest.mark.statistical
 @BOTH

@@ -11,12 +11,13 @@ from pxdask.core.schema import FIT
 from pxdask.fitting.mcmc import McmcFitter
 from pxdask.fitting.nested import NestedFitter
 from pxdask.fitting.npe import NpeFitter, NpeModels
+from pxdask.fitting.npe_draws import Judge, in_units
 from pxdask.fitting.npe_trust import Training, Trust
 from pxdask.fitting.outliers import OutlierLimit
 from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.stage import fitter_of
-from pxdask.fitting.target import Sampled
+from pxdask.fitting.target import Observed, Sampled
 from pxdask.npe.noise import broad_noise
 from pxdask.testing import check_fitter, digest, seds_of
 from tests.fitting.npe_stand_in import StandIn, StandInFitter
@@ -269,6 +270,38 @@ def test_what_no_mock_was_like_is_flagged():
     odd = (fit["flags"].values & int(Flag.OUT_OF_DISTRIBUTION)) > 0
     np.testing.assert_array_equal(odd, [False, True, True])
     assert np.all(fit["outlier_score"] < 1)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_bands_as_some_mocks_had_them_are_known_however_few(missing):
+    """Mocks of two bands keep both, and SEDs of these are no outliers; of others they are."""
+    noise = broad_noise(small_library().bands)
+    two = np.array([True, True, False, False, False])
+    noise = replace(noise, patterns=np.array([two | True, two]), shares=np.array([0.5, 0.5]))
+    training = Training(noise, (1.0, 200.0), missing)
+    flux = np.full((3, 5), 9.0)
+    flux[0, ~two] = np.nan
+    flux[1, two] = np.nan
+    flux[2, :3] = np.nan
+    data = Observed(flux, np.where(np.isnan(flux), np.nan, 3.0), np.zeros(flux.shape, bool))
+    assert [training.had(in_units(data), sed) for sed in range(3)] == [True, missing > 0, False]
+
+
+def test_draws_without_a_positive_amplitude_have_no_weight():
+    """Limits of outliers are learnt from mocks, and among these are such SEDs."""
+    sampled = Sampled(settings(), small_library())
+    flux, error = noisy(small_library(), 2, snr=10.0)
+    flux[1] = -np.abs(flux[1])
+    data = Observed(flux, error, np.zeros(flux.shape, bool))
+    judge, sed = Judge(sampled, data, in_units(data)), np.arange(2)
+    rngs = [np.random.default_rng(i) for i in sed]
+    draws = judge.draws(StandIn(sampled), np.zeros(2, int), rngs, n_draws=50)
+    bright, dark = judge.clouds(draws, sed)
+    assert np.isfinite(bright.gap)
+    assert bright.weights.n_eff > 1
+    assert dark.gap == np.inf
+    assert dark.weights.n_eff == 0
+    np.testing.assert_array_equal(dark.weights.share, 0)
 
 
 def test_student_t_and_priors_of_mass():

@@ -9,10 +9,12 @@ from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.fitting import npe_limits
 from pxdask.fitting.npe import NpeFitter
+from pxdask.fitting.npe_draws import Judge, in_units
 from pxdask.fitting.npe_limits import with_limits
 from pxdask.fitting.npe_rounds import BROADER
 from pxdask.fitting.outliers import Law, OutlierLimit
 from pxdask.fitting.rdsps import RdspsFitter
+from pxdask.fitting.target import Observed, Sampled
 from pxdask.npe.density import Shape, make_classes, weight_shapes
 from pxdask.npe.features import n_inputs
 from pxdask.npe.mocks import make_mocks
@@ -70,6 +72,19 @@ def test_false_alarms_are_those_asked_for(reweight):
     spoilt = prepared.fit(seds_of(flux, error))
     has = np.isfinite(flux[:, 2]) & (np.isfinite(flux).sum(axis=1) == flux.shape[1])
     assert np.mean(flagged(spoilt)[bright & has]) > 0.95
+
+
+def test_oddness_of_seds_without_a_positive_amplitude_is_not_known():
+    """Few mocks are so, and a batch may hold nothing else; `outlier_limit` leaves them out."""
+    own = network()
+    settings = fit_settings(max_rounds=2, n_draws=100)
+    at_z = library(redshift=0.13, n_models=512)
+    flux = -np.ones((1, len(BANDS)))
+    data = Observed(flux, np.abs(flux) / 10, np.zeros(flux.shape, bool))
+    judge = Judge(Sampled(settings, at_z), data, in_units(data))
+    for found in npe_limits._oddness(judge, own, np.arange(1)).values():
+        assert found.chi2.tolist() == [np.inf]
+        assert found.gap.tolist() == [np.inf]
 
 
 @pytest.mark.slow

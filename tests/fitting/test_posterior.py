@@ -13,6 +13,7 @@ from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.flags import Flag
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import FIT
+from pxdask.fitting.draws import on_grid
 from pxdask.fitting.posterior import FittedSeds
 from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
 from pxdask.fitting.seds import Seds
@@ -251,6 +252,35 @@ def test_rows_and_dataset(ssp):
     FIT.validate(ds.drop_vars("id"))
     with pytest.raises(DataError, match="2 posteriors of 1 SEDs"):
         FittedSeds(posterior.fit, posterior.seds.isel(bin=[0]), posterior.model_library)
+
+
+def test_draws_are_the_same_each_time_and_of_one_model(ssp):
+    posterior = fitted(ssp, spread=0.05)
+    kept = posterior.sample().isel(bin=0)
+    every = posterior.draws("a", n_draw=N_DRAW)
+    assert set(every) == set(posterior.results)
+    np.testing.assert_array_equal(every["dust2"], kept["dust2"].values)
+    some = posterior.draws(0, n_draw=7)
+    np.testing.assert_array_equal(some["dust2"], posterior.draws(-2, n_draw=7)["dust2"])
+    places = np.searchsorted(np.sort(every["dust2"]), some["dust2"])
+    rows = np.argsort(every["dust2"])[places]
+    for name, values in some.items():
+        assert values.dtype == np.float64
+        np.testing.assert_array_equal(values, every[name][rows])
+    with pytest.raises(DataError, match="'b' has no posterior: not_fitted"):
+        posterior.draws(1, n_draw=7)
+    assert posterior.library_of("b").redshift == REDSHIFT
+    free = fitted(
+        ssp, config=settings(priors={"redshift": {"low": 0.05, "high": 0.2}}), redshift=0.1
+    )
+    assert free.library_of().redshift is None
+
+
+def test_spectra_between_wavelengths():
+    spectra, wave = np.array([[1.0, 3.0], [0.0, -2.0]]), np.array([10.0, 20.0])
+    assert on_grid(spectra, wave, grid=wave.copy()) is spectra
+    found = on_grid(spectra, wave, grid=np.array([5.0, 15.0, 20.0, 30.0]))
+    np.testing.assert_array_equal(found, [[1.0, 2.0, 3.0, 3.0], [0.0, -1.0, -2.0, -2.0]])
 
 
 def test_gather_puts_rows_where_they_belong(ssp):

@@ -243,6 +243,17 @@ def test_results_do_not_depend_on_neighbours_or_memory(order):
     assert digest(fit_of(seds, max_memory=6e-4, **settings)) == digest(fit)
 
 
+def test_a_spectrum_that_no_model_fits_is_told_the_same_alone():
+    seds, _ = mocks(n_sed=3)
+    spectrum = seds.spectrum.copy()
+    spectrum[1] *= -1
+    some = replace(seds, spectrum=spectrum)
+    fit = fit_of(some, polynomial_order=0)
+    assert digest(fit_of(some.rows(1, 2), polynomial_order=0)) == digest(fit.isel(bin=[1]))
+    assert np.isnan(fit["log_mass"].values[1]).all()
+    assert fit["spectrum_n_used"].values[1] == 0
+
+
 def test_blocks_with_and_without_spectra_can_be_joined():
     seds, _ = mocks()
     spectrum = seds.spectrum.copy()

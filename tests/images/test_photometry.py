@@ -193,6 +193,12 @@ def test_growth_and_profile_of_an_exponential_disc():
     )
 
 
+def test_the_growth_of_a_circle_is_that_of_circles():
+    """0.1 * 3 / 3 is above 0.1, and an ellipse whose minor axis is the greater is none."""
+    growth = curve_of_growth(cube(np.ones((1, 9, 9)), 1.0), ellipse=circle(3.0), radii=[0.1, 2.0])
+    np.testing.assert_allclose(growth["flux"][:, 0], np.pi * growth["radius"] ** 2, rtol=4e-3)
+
+
 def test_rings_without_pixels():
     light = np.ones((1, 9, 9))
     light[0, 4, 4] = np.nan

@@ -3,12 +3,12 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pxdask.core.errors import ConfigError
 from pxdask.images.grid import ARCSEC_PER_RADIAN
-from pxdask.images.shapes import Ellipse, Rectangle, sky_ellipse, sky_offsets
+from pxdask.images.shapes import Ellipse, Rectangle, sky_ellipse, sky_jacobian, sky_offsets
 from tests.images.skies import DEC, RA, grid
 
 _RADIAN, _ARCSEC = u.rad, u.arcsec
@@ -24,6 +24,44 @@ def test_an_ellipse_by_hand():
     turned = Ellipse(RA, DEC, 5.2, 2.2, 45.0).contains(on.to_wcs(), on.shape)
     assert turned[13, 7]
     assert not turned[13, 13]
+
+
+def test_radii_by_hand():
+    """North up: an axis ratio of a half along the rows makes what is above twice as far."""
+    on = grid(1.0, 21)
+    radius = Ellipse(RA, DEC, 4.0, 2.0, 90.0).radius(on.to_wcs(), on.shape)
+    # a gnomonic projection is right to 1e-9 of such angles
+    np.testing.assert_allclose(radius[10, [10, 7, 13]], [0.0, 3.0, 3.0], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(radius[[13, 7, 14], [10, 10, 13]], [6.0, 6.0, 73**0.5], rtol=1e-7)
+    behind = Ellipse(RA + 180, -DEC, 4.0, 2.0, 90.0)
+    assert np.isnan(behind.radius(on.to_wcs(), on.shape)).all()
+
+
+@given(
+    angle=st.floats(-3.0, 3.0),
+    position_angle=st.floats(0, 180),
+    ratio=st.floats(0.1, 1.0),
+    major=st.floats(1.0, 20.0),
+)
+def test_pixels_of_an_ellipse_are_those_of_a_smaller_radius(angle, position_angle, ratio, major):
+    """The size of the ellipse does not matter for radii, only its form."""
+    on = grid(0.5, 31, angle=angle)
+    ellipse = Ellipse(RA, DEC, major, major * ratio, position_angle)
+    radius = ellipse.radius(on.to_wcs(), on.shape)
+    at_border = np.abs(radius / major - 1) < 1e-9
+    inside = ellipse.contains(on.to_wcs(), on.shape)
+    np.testing.assert_array_equal((radius <= major)[~at_border], inside[~at_border])
+    other = Ellipse(RA, DEC, 1.0, ratio, position_angle).radius(on.to_wcs(), on.shape)
+    np.testing.assert_allclose(other, radius, rtol=1e-9, atol=1e-9)
+
+
+def test_derivatives_on_the_sky_are_those_of_the_pixels():
+    """Pixels of 0.5 arcsec: east is against x and north along y, and turned by 30 degrees."""
+    for angle in (0.0, np.pi / 6):
+        cos, sin = np.cos(angle), np.sin(angle)
+        on = grid(0.5, 21, angle=angle)
+        found = sky_jacobian(on.to_wcs(), x=10.0, y=10.0, ra=RA, dec=DEC)
+        np.testing.assert_allclose(found, 0.5 * np.array([[-cos, sin], [sin, cos]]), rtol=1e-7)
 
 
 def test_a_rectangle_by_hand():
@@ -103,6 +141,18 @@ def test_ellipses_of_the_image_become_those_of_the_sky(angle, flip, position_ang
     assert got.semi_minor == pytest.approx(10.0 * ratio, rel=1e-4)
     assert (got.angle - position_angle + 90) % 180 - 90 == pytest.approx(0.0, abs=0.05)
     assert (got.ra, got.dec) == pytest.approx((sky.ra.deg, sky.dec.deg))
+
+
+@given(size=st.floats(0.01, 100.0), major=st.floats(0.01, 100.0), ratio=st.floats(0.05, 1.0))
+@example(size=0.1, major=3.0, ratio=1.0)
+def test_an_ellipse_of_another_size_is_like_the_first(size, major, ratio):
+    """No rounding makes the minor axis of a circle the greater: 0.1 * 3 / 3 is above 0.1."""
+    ellipse = Ellipse(RA, DEC, major, major * ratio, 30.0, "given")
+    other = ellipse.resized(size)
+    assert other.semi_major == size
+    assert other.semi_minor <= size
+    assert other.axis_ratio == pytest.approx(ellipse.axis_ratio, rel=1e-15)
+    assert (other.ra, other.dec, other.angle, other.source) == (RA, DEC, 30.0, "given")
 
 
 def test_impossible_shapes_are_refused():

@@ -25,6 +25,9 @@ HEADER = GALAXY.row | {
     "missing": float("nan"),
     "a_long_key_with_a_long_value": "y" * 200,
     "count": np.int64(3),
+    "tabbed": "one\ttwo\0",
+    "größe": 2.5,
+    "a=b": 1,
 }
 
 
@@ -54,6 +57,9 @@ def test_primary_header_tells_the_galaxy(path):
     assert header["NUMBERS"] == "[1, 2]"
     assert header["NOTE"].startswith("Abdurro'uf\\u2019s xxx")
     assert header["MISSING"] is header["ABSENT"] is None
+    assert header["TABBED"] == "one\\ttwo\\x00"
+    assert header["GR__E"] == 2.5
+    assert header["A_B"] == 1
 
 
 def test_maps_come_back_with_units_and_quantiles(path):

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pxdask.core.errors import StoreError
-from pxdask.io.extensions import write_extensions
+from pxdask.io.extensions import card_text, write_extensions
 from pxdask.simulate.ifs_files import Extension
 
 CUBE = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -40,3 +42,11 @@ def test_nothing_is_left_of_a_failure(tmp_path):
     with pytest.raises(StoreError, match="disk full"):
         write_extensions(tmp_path / "cube.fits", broken())
     assert not list(tmp_path.iterdir())
+
+
+@given(st.text())
+def test_any_text_can_be_a_card(text):
+    header = fits.Header()
+    header["OBJECT"] = card_text(text)[:60]
+    assert card_text("ngc 1 \\ [Å]\t") == "ngc 1 \\ [\\xc5]\\t"
+    assert all(" " <= letter <= "~" for letter in card_text(text))

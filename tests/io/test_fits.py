@@ -1,5 +1,7 @@
 import bz2
+import gc
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from astropy.wcs import WCS
 from pxdask.core.errors import DataError
 from pxdask.io.fits import (
     image_shape,
+    opened_hdus,
     read_cutout,
     read_header,
     read_kernel,
@@ -227,3 +230,29 @@ def test_scaled_integers_in_a_compressed_extension(tmp_path):
     cutout = read_cutout(tmp_path / "a.fits.fz", "SCI", rows=slice(2, 4), columns=slice(1, 3))
     np.testing.assert_array_equal(cutout, 100 + 0.5 * stored[2:4, 1:3].astype(float))
     assert cutout.dtype == np.float32
+
+
+def test_what_was_read_is_let_go_while_the_file_stays_open(tmp_path):
+    plane = np.ones((512, 1024), np.float32)
+    rows = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=plane.ravel())])
+    plain = [fits.PrimaryHDU(plane), fits.ImageHDU(plane), rows]
+    fits.HDUList(plain).writeto(tmp_path / "plain.fits")
+    packed = [fits.PrimaryHDU(), fits.CompImageHDU(plane)]
+    fits.HDUList(packed).writeto(tmp_path / "packed.fits")
+    for name in ("plain.fits", "packed.fits"):
+        for _ in range(2):  # again from a file that is open
+            tracemalloc.start()
+            with opened_hdus(tmp_path / name) as hdus:
+                sizes = [hdu.data.size for hdu in hdus if hdu.data is not None]
+            gc.collect()
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert set(sizes) == {plane.size}
+            assert held < plane.nbytes / 4
+
+
+def test_nothing_is_let_go_of_what_was_taken(tmp_path):
+    write_image(tmp_path / "a.fits", np.arange(6.0).reshape(2, 3), {})
+    with opened_hdus(tmp_path / "a.fits") as hdus:
+        taken = hdus[0].data
+    np.testing.assert_array_equal(taken, [[0, 1, 2], [3, 4, 5]])

@@ -215,6 +215,36 @@ def test_unknown_filters_units_and_files(tmp_path):
         read_pixedfit_map(tmp_path / "absent.fits")
 
 
+def test_planes_must_be_as_many_as_filters_and_wavelengths(galaxy, tmp_path):
+    path = their_file(tmp_path / "a.fits", filters=("sdss_g", "sdss_r", "wise_w1"))
+    with pytest.raises(
+        DataError, match=r"3 filters, and its HDU of flux has the shape \(2, 2, 3\)"
+    ):
+        read_pixedfit_bins(path)
+    path = write(tmp_path / "b.fits", galaxy, bins=with_spectra(galaxy.bins, n_wave=7))
+    with fits.open(path) as hdus:
+        hdus["WAVE"].data = hdus["WAVE"].data[1:]
+        hdus.writeto(tmp_path / "c.fits")
+        del hdus["WAVE"]
+        hdus.writeto(tmp_path / "d.fits")
+    with pytest.raises(
+        DataError, match=r"6 wavelengths, and its HDU of spectrum has the shape \(7, "
+    ):
+        read_pixedfit_bins(tmp_path / "c.fits")
+    with pytest.raises(DataError, match=r"d\.fits has none of the HDUs WAVE, SPEC_WAVE"):
+        read_pixedfit_bins(tmp_path / "d.fits")
+
+
+def test_coordinates_that_cannot_be_read_are_a_fault_of_the_data(galaxy, tmp_path):
+    path = write(tmp_path / "a.fits", galaxy)
+    with fits.open(path) as hdus:
+        hdus["PHOTO_BIN_MAP"].header["CTYPE1"] = "RA---TAN"
+        hdus["PHOTO_BIN_MAP"].header["CTYPE2"] = "DEC--SIN"
+        hdus.writeto(tmp_path / "b.fits")
+    with pytest.raises(DataError, match=r"the WCS of .*b\.fits cannot be read"):
+        read_pixedfit_map(tmp_path / "b.fits")
+
+
 def test_nothing_is_replaced_unasked_and_faults_are_named(galaxy, tmp_path):
     path = write(tmp_path / "a.fits", galaxy)
     content = path.read_bytes()

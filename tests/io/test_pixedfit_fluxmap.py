@@ -168,7 +168,10 @@ def test_their_file(tmp_path):
         ({"drop": ["nfilters"]}, r"a\.fits: HDU 0 has no key NFILTERS"),
         ({"drop": ["unit"]}, r"a\.fits: HDU 0: the key UNIT is None, wanted a number"),
         ({"bunit": "counts"}, r"a\.fits: fluxes are in 'counts'"),
-        ({"nfilters": 2, "fil1": "sdss_g"}, r"NFILTERS is 2, and HDU FLUX has 1 planes"),
+        (
+            {"nfilters": 2, "fil1": "sdss_g"},
+            r"there are 2 filters, and HDU FLUX has the shape \(1, 2, 2\)",
+        ),
         ({"hdus": ("FLUX", "GALAXY_REGION")}, r"a\.fits has no HDU FLUX_ERR; wanted a fluxmap"),
     ],
 )

@@ -43,7 +43,7 @@ def their_file(path, method="mcmc", *, drop=(), keys=None, shift=0.0):
         spectrum = {"wave": [4000.0, 7000.0], "flux": [1e-16, 3e-16]}
     hdus = {
         "FIT_PARAMS": rows,
-        "MINCHI2_PARAMS": {name: [values[1]] for name, values in PARAMS.items()},
+        "MINCHI2_PARAMS": {"sfh": ["tau"]} | {name: [row[1]] for name, row in PARAMS.items()},
         "OBS_PHOTO": OBSERVED,
         "BFIT_PHOTO": photo,
         "BFIT_MOD_SPEC": spectrum,
@@ -64,7 +64,7 @@ def test_what_a_file_tells(tmp_path, method):
         "mean": 9.5, "mean_err": 0.5,
     }  # fmt: skip
     assert found.parameters["log_mass"] == want
-    assert found.best["dust2"] == 0.2
+    assert found.best == {name: values[1] for name, values in PARAMS.items()}
     np.testing.assert_array_equal(found.samples["chi2"], [2.0, 3.0])
     assert "id" not in found.samples
     pivot = np.array([pivot_wave(band) for band in load_filters(FILTERS)])
@@ -107,6 +107,7 @@ def test_means_of_rdsps_say_what_their_quantiles_are(tmp_path):
         ({"drop": ["OBS_PHOTO"]}, r"a\.fits has no HDU OBS_PHOTO"),
         ({"keys": {"fitmethod": "rdsps"}}, r"HDU FIT_PARAMS has 3 rows; wanted 2 of rdsps"),
         ({"keys": {"param2": "log_tau"}}, r"HDU FIT_PARAMS has no column log_tau"),
+        ({"keys": {"nfilters": 1}}, r"there are 1 filters, and HDU OBS_PHOTO or BFIT_PHOTO has 2"),
     ],
 )
 def test_other_layouts_are_refused_by_name(tmp_path, changes, message):

@@ -119,7 +119,7 @@ def test_files_of_piXedfit_have_none_of_our_keys(tmp_path, galaxy, spectra):  # 
             del hdus[name]
         for i in range(galaxy.cube.sizes["band"]):
             del hdus[0].header[f"pivot{i}"], hdus[0].header[f"band{i}"]
-        hdus[0].header["unit"] = 2e-17
+        hdus[0].header["unit"], hdus[0].header["psffwhm"] = 2e-17, "unknown"
         hdus[0].name = ""
         hdus.writeto(tmp_path / "theirs.fits")
     bands = zip(galaxy.cube["band"].values, galaxy.cube["pivot_wave"].values, strict=True)
@@ -127,6 +127,7 @@ def test_files_of_piXedfit_have_none_of_our_keys(tmp_path, galaxy, spectra):  # 
     np.testing.assert_allclose(found.spectra["flux"], 2 * spectra["flux"], rtol=FLOAT32)
     np.testing.assert_allclose(found.images["flux"], 2 * galaxy.cube["flux"], rtol=2 * FLOAT32)
     assert np.all(np.isnan(found.spectra["lsf_fwhm"]))
+    assert np.all(np.isnan(found.images["psf_fwhm"]))
     with pytest.raises(ConfigError, match="no curves of the filters fake_0"):
         read_pixedfit_specphoto(tmp_path / "theirs.fits")
 
@@ -161,7 +162,9 @@ def test_what_cannot_be_written_or_read(tmp_path, galaxy, spectra):
         hdus.writeto(tmp_path / "short.fits")
         del hdus["SPEC_FLUX"]
         hdus.writeto(other)
-    with pytest.raises(DataError, match="6 slices of spectra, 5 wavelengths"):
+    with pytest.raises(
+        DataError, match=r"there are 5 wavelengths, and HDU SPEC_FLUX has the shape \(6, 8, 8\)"
+    ):
         read_pixedfit_specphoto(tmp_path / "short.fits")
     with pytest.raises(DataError, match="no HDU SPEC_FLUX"):
         read_pixedfit_specphoto(other)

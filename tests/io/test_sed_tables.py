@@ -6,12 +6,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.units import Unit
+from astropy.utils.masked import Masked
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pxdask.core.catalogs import TableBand
 from pxdask.core.errors import ConfigError
 from pxdask.core.schema import SEDS
+from pxdask.io.catalog import read_table
 from pxdask.io.sed_tables import (
     as_table,
     bands_of,
@@ -150,6 +152,27 @@ def test_limits_are_true_or_false():
     )
     with pytest.raises(ConfigError, match="wanted true or false"):
         read(table(limit_r=[3.0, 0.0, 1.0]))
+
+
+def test_a_row_without_a_name_is_a_fault():
+    with pytest.raises(ConfigError, match="column 'id': 1 rows have no name, such as 1"):
+        read(table(id=MaskedColumn(["a", "b", "c"], mask=[False, True, False])))
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".parquet", ".ecsv"])
+def test_what_results_lack_is_not_written(tmp_path, suffix):
+    hidden = [False, True]
+    columns = {
+        "ra": Masked([1.0, 2.0] * Unit("deg"), mask=hidden),
+        "chi2": MaskedColumn([3.0, 4.0], mask=hidden),
+        "note": MaskedColumn(["x", "y"], mask=hidden),
+        "n": MaskedColumn([5, 6], mask=hidden),
+    }
+    write_sed_table(QTable(columns), tmp_path / f"t{suffix}")
+    back = read_table(tmp_path / f"t{suffix}")
+    for name in columns:
+        assert list(np.ma.getmaskarray(np.ma.asarray(back[name]))) == hidden, name
+    assert back["ra"].unit == Unit("deg")
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet", ".ecsv"])

@@ -2,7 +2,7 @@
 
 import pytest
 from astropy import units as u
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 
 from pxdask.core.errors import DataError
 from pxdask.io.stars import read_stars
@@ -30,6 +30,18 @@ def test_faults_are_named(tmp_path):
     )
     with pytest.raises(DataError, match="row 1 holds"):
         read_stars(tmp_path / "b.csv")
+    hidden = Table({"ra": [1.0, 2.0], "dec": [2.0, 3.0]})
+    hidden["radius"] = MaskedColumn([1.0, 7.0], mask=[False, True], unit="arcsec")
+    hidden.write(tmp_path / "d.ecsv")
+    with pytest.raises(DataError, match=r"row 1 holds .* nan\]"):
+        read_stars(tmp_path / "d.ecsv")
+    hidden["radius"].unit = "pix"
+    hidden.write(tmp_path / "e.ecsv")
+    with pytest.raises(DataError, match=r"e\.ecsv: column radius \[pix\] cannot be had in arcsec"):
+        read_stars(tmp_path / "e.ecsv")
+    Table({"RA": ["one"], "dec": [2.0], "radius": [1.0]}).write(tmp_path / "f.csv")
+    with pytest.raises(DataError, match=r"f\.csv: column RA \[no unit\] cannot be had in deg"):
+        read_stars(tmp_path / "f.csv")
     (tmp_path / "c.fits").write_text("no table")
     with pytest.raises(DataError, match="cannot be read"):
         read_stars(tmp_path / "c.fits")

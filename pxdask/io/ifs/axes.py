@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.io import fits
 from astropy.units import Unit, UnitsWarning
-from astropy.wcs import WCS, FITSFixedWarning
 
 from pxdask.core.errors import DataError
+from pxdask.io.fits import read_wcs
 
 if TYPE_CHECKING:
+    from astropy.wcs import WCS
     from numpy.typing import NDArray
 
     from pxdask.io.ifs.layout import CubeFile
@@ -177,12 +178,7 @@ def celestial(cube: CubeFile, hdu: int) -> WCS:
     if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         header.remove("CDELT1", ignore_missing=True)  # CD has the steps; older files state both
         header.remove("CDELT2", ignore_missing=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)  # old but unambiguous spellings
-        try:
-            wcs = WCS(header, naxis=2)
-        except (ValueError, KeyError, AssertionError, MemoryError) as error:
-            raise DataError(f"the WCS of {cube.path} cannot be read: {error}") from error
+    wcs = read_wcs(header, cube.path, naxis=2)
     if not wcs.has_celestial:
         types = [str(header.get(f"CTYPE{i}", "absent")) for i in (1, 2)]
         raise DataError(

@@ -19,6 +19,7 @@ from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.files import refuse_existing, write_text, write_with
 from pxdask.core.names import file_name
 from pxdask.io.fits import write_image
+from pxdask.io.pixedfit_cards import psf_width
 from pxdask.io.pixedfit_fluxmap import PixedfitFluxmap, read_pixedfit_fluxmap
 from pxdask.io.pixedfit_specphoto import read_pixedfit_specphoto
 
@@ -37,6 +38,17 @@ _COMMENT = """\
 # Images that piXedfit has matched: they stay as they are. What is not here has its default:
 # give binning, models and fit as you want them (docs/parameters.md).
 """
+
+_COLUMNS = {
+    "id": (None, "name of the galaxy, {id} in paths"),
+    "ra": ("deg", "right ascension, ICRS"),
+    "dec": ("deg", "declination, ICRS"),
+    "redshift": (None, "redshift"),
+    "region_length": ("arcsec", "side of a box around the galaxy's pixels, along declination"),
+    "region_width": ("arcsec", "side of a box around the galaxy's pixels, along right ascension"),
+    "pixel_scale": ("arcsec", "side of the images' pixels"),
+}
+"""Columns of the catalogue: units and descriptions."""
 
 _WIDE = 3.0
 """Width of a PSF where no file tells one [pixels]: nothing is matched by it."""
@@ -119,14 +131,15 @@ def import_pixedfit(
                 f" {', '.join(filters)}: import files of other filters into a folder of their own"
             )
         rows.append(_row(name, found, file))
-        widths.append(float(np.nanmax([found.header.get("psffwhm", np.nan), math.nan])))
-        _write_images(place / IMAGES / file_name(name), found.images, filters)
+        widths.append(psf_width(found.header))
+    for name, file in by_name.items():  # read again: nothing is written where a file has a fault
+        _write_images(place / IMAGES / file_name(name), _read(file, pivot).images, filters or [])
     scale = max(row["pixel_scale"] for row in rows)
     width = max((one for one in widths if one > 0), default=_WIDE * scale)
     config = _config(filters or [], width=width)
     given = yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
     write_text(_COMMENT + given, place / CONFIG)
-    table = Table(rows=rows)
+    table = _table(rows)
     write_with(lambda part: table.write(part, format="ascii.ecsv"), place / CATALOG)
     return Imported(place / CATALOG, place / CONFIG, place / IMAGES, tuple(by_name))
 
@@ -170,7 +183,7 @@ def _row(name: str, found: PixedfitFluxmap, file: str | Path) -> dict[str, Any]:
     wcs = WCS(str(images.attrs["wcs"])).celestial
     y, x = np.nonzero(images["region"].values)
     if not y.size:
-        raise DataError(f"{file}: GALAXY_REGION has no pixel of value 1")
+        raise DataError(f"{file}: the galaxy's region has no pixel of value 1")
     ra, dec = wcs.pixel_to_world_values(x, y)
     scale = 3600 * math.sqrt(abs(float(np.linalg.det(wcs.pixel_scale_matrix))))
     centre_dec = float(str(row["dec"]))
@@ -184,12 +197,22 @@ def _row(name: str, found: PixedfitFluxmap, file: str | Path) -> dict[str, Any]:
     return row
 
 
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the catalogue."""
+    table = Table({name: [row[name] for row in rows] for name in _COLUMNS})
+    for name, (unit, meaning) in _COLUMNS.items():
+        table[name].unit, table[name].description = unit, meaning
+    return table
+
+
 def _write_images(folder: Path, images: xr.Dataset, filters: Sequence[str]) -> None:
-    """Write flux and error of each band [uJy]."""
+    """Write flux and error of each band [uJy]; NaN outside the region, which runs go by."""
     cards = dict(WCS(str(images.attrs["wcs"])).to_header(relax=True)) | {"BUNIT": "uJy"}
-    for i, name in enumerate(filters):
-        write_image(folder / f"{file_name(name)}.fits", images["flux"].values[i], cards)
-        write_image(folder / f"{file_name(name, 'err')}.fits", images["flux_err"].values[i], cards)
+    inside = images["region"].values
+    for variable, ending in (("flux", ""), ("flux_err", "err")):
+        planes = np.where(inside, images[variable].values, np.float32(np.nan))
+        for name, plane in zip(filters, planes, strict=True):
+            write_image(folder / f"{file_name(name, ending)}.fits", plane, cards)
 
 
 def _config(filters: Sequence[str], *, width: float) -> SurveyConfig:

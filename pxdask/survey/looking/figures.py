@@ -294,10 +294,9 @@ def geometry_of_galaxy(data: GalaxyData) -> Geometry:
 def radius_of(data: GalaxyData, geometry: Geometry) -> NDArray[np.float64]:
     """Return the semi-major axis of the ellipse through each pixel (ny, nx) [arcsec]."""
     from pxdask.images import Grid  # noqa: PLC0415  loads the image code
-    from pxdask.morphology.ellipses import elliptical_radius  # noqa: PLC0415
 
     shape = (data.cube.sizes["y"], data.cube.sizes["x"])
-    return elliptical_radius(Grid(str(data.cube.attrs["wcs"]), shape), geometry.ellipse)
+    return geometry.ellipse.radius(Grid(str(data.cube.attrs["wcs"]), shape).to_wcs(), shape)
 
 
 def pixel_side(data: GalaxyData) -> float:

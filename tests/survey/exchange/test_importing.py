@@ -1,8 +1,13 @@
 """A survey that begins from files of piXedfit."""
 
+import warnings
+
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
 from typer.testing import CliRunner
 
 import pxdask
@@ -10,7 +15,10 @@ from pxdask.cli.app import app
 from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.io.catalog import read_catalog
+from pxdask.io.pixedfit_specphoto import write_pixedfit_specphoto
 from pxdask.survey.exchange.importing import import_pixedfit
+from pxdask.testing import fake_galaxy
+from tests.binning.test_spectra import cube_of
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +60,47 @@ def test_what_is_written(fluxmaps, tmp_path):
     table = read_catalog(tmp_path / "b" / "catalog.ecsv")
     assert list(table["id"]) == ["g00", "g01"]
     assert table["ra"][1] == pytest.approx(150.1)
+    written = Table.read(tmp_path / "b" / "catalog.ecsv")
+    assert all(written[name].description for name in written.colnames)
+    assert {name: str(written[name].unit) for name in written.colnames if written[name].unit} == {
+        "ra": "deg",
+        "dec": "deg",
+        **dict.fromkeys(("region_length", "region_width", "pixel_scale"), "arcsec"),
+    }
+    with fits.open(fluxmaps[0]) as hdus:
+        steps = proj_plane_pixel_scales(WCS(hdus["STAMP_IMAGE"].header)) * 3600
+    np.testing.assert_allclose(written["pixel_scale"], steps[0], rtol=1e-6)
     config = SurveyConfig.load(tmp_path / "b" / "survey.yaml")
     assert [band.name for band in config.bands] == ["sdss_g", "sdss_r", "sdss_i"]
     assert not config.images.match_psf
     region = fits.getdata(fluxmaps[0], "GALAXY_REGION") == 1
     image = fits.getdata(tmp_path / "b" / "images" / "g00" / "sdss_r.fits")
     np.testing.assert_array_equal(np.isfinite(image), region)
+
+
+def test_images_of_specphoto_files_are_empty_outside_the_region(tmp_path):
+    """Unlike fluxmaps, these files have the light around the galaxy too."""
+    galaxy = fake_galaxy(rng=np.random.default_rng(2), n_model=2, n_pixel=8)
+    inside = galaxy.cube["region"].values
+    shape = (3, *inside.shape)
+    spectra = cube_of(np.ones(shape), np.full(shape, 0.1))
+    path = tmp_path / "one_specphoto.fits"
+    names = ["galex_nuv", "sdss_u", "sdss_r", "2mass_j", "wise_w2"]
+    write_pixedfit_specphoto(
+        path, galaxy.cube, spectra, galaxy=galaxy.row, survey="manga", filters=names
+    )
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["psffwhm"] = "unknown"
+    assert np.isfinite(fits.getdata(path, "PHOTO_FLUX")[:, ~inside]).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = import_pixedfit([path], tmp_path / "b")
+    assert done.galaxies == ("one",)
+    for name in ("sdss_r", "sdss_r-err"):
+        image = fits.getdata(done.data_root / "one" / f"{name}.fits")
+        np.testing.assert_array_equal(np.isfinite(image), inside)
+        assert image.dtype == np.dtype(">f4")
+    assert SurveyConfig.load(done.config).bands[0].psf.fwhm > 0
 
 
 def test_faults_are_named(fluxmaps, tmp_path):
@@ -79,6 +122,7 @@ def test_faults_are_named(fluxmaps, tmp_path):
         hdus.writeto(tmp_path / "lost-fluxmap.fits")
     with pytest.raises(ConfigError, match="has the filters sdss_u, sdss_r, sdss_i; wanted those"):
         import_pixedfit([fluxmaps[0], tmp_path / "other-fluxmap.fits"], tmp_path / "d")
+    assert not (tmp_path / "d").exists()
     with pytest.raises(DataError, match=r"lost-fluxmap\.fits: no HDU has a WCS"):
         import_pixedfit([tmp_path / "lost-fluxmap.fits"], tmp_path / "e")
     with pytest.raises(DataError, match="nor is it a specphoto file"):
