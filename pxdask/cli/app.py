@@ -10,6 +10,7 @@ import logging
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,6 +97,13 @@ def main() -> None:
     guarded(app, sys.argv[1:])
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001  as typer calls it
+    """Print the version and end, if it was asked for."""
+    if asked:
+        typer.echo(f"pxdask {version_of('pxdask')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _setup(
     *,
@@ -103,6 +111,10 @@ def _setup(
     traceback: Annotated[  # noqa: ARG001  `guarded` has taken it; here it gets its help
         bool,
         typer.Option(TRACEBACK, help="show where an error comes from; also PXDASK_TRACEBACK=1"),
+    ] = False,
+    version: Annotated[  # noqa: ARG001  its callback has printed it
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
     ] = False,
 ) -> None:
     """Set up logging for all commands."""

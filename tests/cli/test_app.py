@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -32,6 +33,12 @@ def test_help_names_the_commands_in_order():
     text = call("--help").output
     places = [text.index(f" {word} ") for word in ("simulate", "check", "run", "resume", "status")]
     assert places == sorted(places)
+
+
+def test_the_version_is_that_of_the_package():
+    result = call("--version")
+    assert result.exit_code == 0
+    assert result.output == f"pxdask {version('pxdask')}\n"
 
 
 def test_run_says_where_the_maps_are(finished):
