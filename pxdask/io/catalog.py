@@ -133,7 +133,7 @@ def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
     if missing := [name for name in REQUIRED if name not in table.colnames]:
         raise ConfigError(
             f"{label} lacks column{'s' * (len(missing) > 1)} {', '.join(missing)};"
-            f" it has {', '.join(table.colnames)}"
+            f" it has {', '.join(table.colnames) or 'none'}"
         )
     if len(table) == 0:
         raise ConfigError(f"{label} has no rows")
@@ -141,7 +141,7 @@ def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
     found = ((row, name_fault(name)) for row, name in enumerate(names))
     faults = [f"row {first + i}, column id: {brief(names[i])} {why}" for i, why in found if why]
     for name in ("ra", "dec", "redshift"):
-        faults += _convert_column(table, name, first)
+        faults += _convert_column(table, name, first, names)
     table["id"] = np.array(names)
     return faults
 
@@ -261,28 +261,34 @@ def read_table(path: Path) -> Table:
         raise ConfigError(f"cannot read {path} as {kind}: {error}") from error
 
 
-def _convert_column(table: Table, name: str, first: int) -> list[str]:
+def _convert_column(table: Table, name: str, first: int, galaxies: list[str]) -> list[str]:
     """Make one numeric column float64 in its unit, in place; return what is wrong with it."""
     column, wanted = table[name], Unit(REQUIRED[name] or "")
     low, high = _RANGES[name]
     values = _numbers(column)
-    faults = [
-        f"row {first + row}, column {name}: {_shown(column[row])!r} is not a finite number"
-        for row in np.flatnonzero(~np.isfinite(values))
-    ]
+
+    def fault(row: int, what: str) -> str:
+        return f"row {first + row}, column {name}: {what} (galaxy {brief(galaxies[row])})"
+
+    faults = []
+    for row in np.flatnonzero(~np.isfinite(values)):
+        text = _shown(column[row])
+        degrees = "; wanted degrees, such as 150.1162" if ":" in str(text) else ""
+        faults.append(fault(row, f"{text!r} is not a finite number{degrees}"))
     unit = getattr(column, "unit", None)
     if unit is not None and unit != wanted:
         try:
             values = Unit(unit).to(wanted, values)
         except (UnitConversionError, ValueError):  # the latter of units that are not known
             return [*faults, f"column {name}: unit {str(unit)!r} does not convert to {wanted}"]
+    span = f"[{low:g}, {high:g}] {wanted}".rstrip()
     faults += [
-        f"row {first + row}, column {name}: {values[row]:g} is outside [{low:g}, {high:g}] {wanted}"
+        fault(row, f"{values[row]:g} is outside {span}")
         for row in np.flatnonzero((values < low) | (values > high))
     ]
     if name == "redshift":
         faults += [
-            f"row {first + row}, column redshift: 0 has no luminosity distance; it must be positive"
+            fault(row, "0 has no luminosity distance; it must be positive")
             for row in np.flatnonzero(values == 0)
         ]
     meaning = getattr(column, "description", None)

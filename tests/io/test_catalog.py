@@ -59,6 +59,18 @@ def test_all_faults_are_named_with_row_and_column():
         assert words in str(caught.value)
 
 
+def test_faults_of_numbers_name_the_galaxy_and_what_is_wanted():
+    bad = Table({"id": ["m51"], "ra": ["13:29:52"], "dec": [47.2], "redshift": [-1.0]})
+    with pytest.raises(ConfigError) as caught:
+        read_catalog(bad)
+    for line in (
+        "row 0, column ra: '13:29:52' is not a finite number; wanted degrees, such as 150.1162"
+        " (galaxy 'm51')",
+        "row 0, column redshift: -1 is outside [0, 20] (galaxy 'm51')",
+    ):
+        assert f"  - {line}" in str(caught.value).splitlines()
+
+
 def test_missing_columns_are_named():
     with pytest.raises(ConfigError, match="lacks columns ra, redshift; it has id, dec"):
         read_catalog(Table({"id": ["a"], "dec": [0.0]}))
