@@ -350,6 +350,8 @@ class Run:
         record = newest(galaxy).get((galaxy, stage, part))
         if record is None or not record.ok:
             why = f"it failed: {record.error}" if record else "it has not been made"
+            if record is None and galaxy not in self.catalog_file.ids():
+                why = "it is not in the catalogue"
             if record and record.outcome == "removed":
                 why = "it was removed, since nothing reached it from the settings"
             what = " ".join(word for word in (stage, part) if word)
