@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
 
 import yaml
 from astropy.units import Quantity, Unit
@@ -15,7 +16,7 @@ from pxdask.core.errors import ConfigError, DataError, brief
 from pxdask.core.provenance import content_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TEXT = ""
 """Unit of settings that are names, paths, switches or pure numbers."""
@@ -97,6 +98,39 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _fault_line(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Return a fault that pydantic found as one line: the key, what is wrong, what was found."""
+    place, message = fault["loc"], str(fault["msg"]).removeprefix("Value error, ")
+    if not place:
+        return message
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(model, place[:-1])
+        near = get_close_matches(str(place[-1]), known, n=1)
+        message = f"{message}; did you mean {near[0]}?" if near else message
+    line = f"{'.'.join(str(part) for part in place)}: {message}"
+    return f"{line} (got {brief(fault['input'], length=60)})"
+
+
+def _keys_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """Return the keys that settings have at a place; none where it cannot be told."""
+    for part in place:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        found = [] if field is None else _models_in(field.annotation)
+        if len(found) != 1:
+            return []
+        model = found[0]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """Return the settings models in an annotation, such as one or none, or a tuple of one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
 class FileSettings(Settings):
     """Settings that are a YAML file on disk."""
 
@@ -112,11 +146,7 @@ class FileSettings(Settings):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            lines = [
-                f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg']}"
-                f" (got {brief(fault['input'], length=60)})"
-                for fault in error.errors()
-            ]
+            lines = [_fault_line(fault, cls) for fault in error.errors()]
             text = "\n  - ".join(["the configuration has faults:", *lines])
             raise ConfigError(text) from error
 
@@ -131,6 +161,8 @@ class FileSettings(Settings):
             values = load_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {error}") from error
+        if values is None:
+            raise ConfigError(f"{path} holds no settings")
         if not isinstance(values, dict):
             raise ConfigError(f"{path} holds {type(values).__name__}, not a mapping of settings")
         return cls.parse(values)

@@ -41,6 +41,32 @@ def test_all_faults_are_named_at_once():
         assert word in str(caught.value)
 
 
+def test_a_key_that_is_misspelt_has_its_spelling_proposed():
+    bad = values(bining={}, images={"region": {"treshold": 3}}, binning={"min_diametre": 5})
+    bad["bands"][0]["psf"] = {"fwmh": 3}
+    with pytest.raises(ConfigError) as caught:
+        SurveyConfig.parse(bad)
+    for place, key in (
+        ("bining", "binning"),
+        ("images.region.treshold", "threshold"),
+        ("binning.min_diametre", "min_diameter"),
+        ("bands.0.psf.fwmh", "fwhm"),
+    ):
+        wanted = f"- {place}: Extra inputs are not permitted; did you mean {key}? (got "
+        assert wanted in str(caught.value)
+
+
+def test_faults_between_settings_come_without_the_whole_settings(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        SurveyConfig.parse(values(binning={"reference_band": "K"}))
+    line = str(caught.value).splitlines()[1]
+    assert line == "  - binning.reference_band names band 'K'; the bands are ['r', 'i']"
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("# nothing\n")
+    with pytest.raises(ConfigError, match=r"empty\.yaml holds no settings"):
+        SurveyConfig.load(empty)
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
