@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".zarr.zip"
 
+GALAXIES = "galaxies"
+"""The folder of a run that holds its galaxies' outputs."""
+
 SEALS = "seals"
 """The folder of a run that holds what `seal_path` names."""
 
@@ -71,7 +74,7 @@ def galaxy_folder(root: Path, galaxy_id: str) -> Path:
         If the identifier cannot be a folder's name; see `pxdask.core.names`.
     """
     shard = hashlib.blake2b(galaxy_id.encode(), digest_size=1).hexdigest()
-    return root / "galaxies" / shard / file_name(galaxy_id)
+    return root / GALAXIES / shard / file_name(galaxy_id)
 
 
 def seal_path(root: Path, galaxy_id: str) -> Path:

@@ -25,7 +25,7 @@ from pxdask.survey.context import HISTORY, save_products
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.networks.given import survey_network
-from pxdask.survey.plan import from_stage_on
+from pxdask.survey.plan import GALAXIES, from_stage_on
 from pxdask.survey.preflight import preflight
 from pxdask.survey.products import store_products, used_filters
 from pxdask.survey.results import CATALOG, CONFIG, RUN, Run, open_run
@@ -214,12 +214,15 @@ def _freeze(
 ) -> None:
     """Write the settings and the catalogue into the run, or check that they are the same.
 
+    A run of which nothing was tried, as its settings were refused, takes others.
+
     Raises
     ------
     ConfigError
         If the run exists with other settings or galaxies and ``update`` is not given.
     """
-    if (folder / RUN).exists():
+    there = (folder / RUN).exists()
+    if there and any((folder / name).exists() for name in (MANIFEST, GALAXIES)):
         run = open_run(folder)
         changes = _changes(run, catalog, config, base)
         if not changes:
@@ -231,7 +234,7 @@ def _freeze(
                 " on the changes are kept."
             )
         write_text(run.config.dump(), folder / HISTORY / f"{run.config.key()}.yaml")
-    elif folder.exists() and any(path.name not in BEGINNINGS for path in folder.iterdir()):
+    elif not there and folder.exists() and _strange(folder):
         raise ConfigError(f"{folder} is not empty and not a run; take another --store")
     write_text(config.dump(), folder / CONFIG)
     write_with(partial(copyfile, catalog.path), folder / CATALOG)
@@ -239,12 +242,20 @@ def _freeze(
     write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
 
 
+def _strange(folder: Path) -> bool:
+    """Tell whether a folder holds what no run that began has left."""
+    return any(path.name not in BEGINNINGS for path in folder.iterdir())
+
+
 def _changes(run: Run, catalog: CatalogFile, config: SurveyConfig, base: str) -> list[str]:
     """Return how settings, catalogue and data root differ from those of a run."""
     old, new = (settings.model_dump(mode="json") for settings in (run.config, config))
+    was, now = ({band["name"]: band for band in values.pop("bands")} for values in (old, new))
+    found = differences(old, new) + differences(was, now, of="bands.")
+    if was.keys() == now.keys() and list(was) != list(now):
+        found.append(("order of bands", list(was), list(now)))
     changes = [
-        f"{name}: {brief(there)} there, {brief(given)} given"
-        for name, there, given in differences(old, new)
+        f"{name}: {brief(there)} there, {brief(given)} given" for name, there, given in found
     ]
     if base != run.data_root:
         changes.append(f"data root: {run.data_root} there, {base} given")

@@ -37,6 +37,30 @@ def survey(tmp_path):
     return tmp_path, *make_survey(tmp_path)
 
 
+def test_settings_that_were_refused_can_be_mended_without_update(survey):
+    root, catalog, config = survey
+    good = config.read_text()
+    config.write_text(good.replace("sdss_r", "sdss_rr"))
+    with pytest.raises(ConfigError, match="'sdss_rr' is neither a known filter"):
+        submit(root, catalog, config)
+    config.write_text(good)
+    assert submit(root, catalog, config, galaxies=["g00"]).finished() == ["g00"]
+
+
+def test_what_differs_between_bands_is_named(survey):
+    root, catalog, config = survey
+    submit(root, catalog, config, galaxies=["g00"])
+    good = config.read_text()
+    config.write_text(good.replace("sdss_r", "sdss_z"))
+    with pytest.raises(ConfigError, match=r"- bands\.r\.filter: 'sdss_r' there, 'sdss_z' given"):
+        submit(root, catalog, config)
+    values = yaml.safe_load(good)
+    values["bands"].reverse()
+    config.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"order of bands: \['g', 'r', 'i'\] there"):
+        submit(root, catalog, config)
+
+
 def test_maps_of_every_galaxy(finished):
     _, run = finished
     assert run.finished() == ["g00", "g01", "g02"]
@@ -207,5 +231,5 @@ def test_a_folder_of_something_else_is_left_alone(survey):
 
 def test_asking_for_what_is_not_there(finished):
     _, run = finished
-    with pytest.raises(ConfigError, match="no maps of galaxy 'g77': it has not been made"):
+    with pytest.raises(ConfigError, match="no maps of galaxy 'g77': it is not in the catalogue"):
         run.maps("g77")
