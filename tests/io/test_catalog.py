@@ -63,12 +63,10 @@ def test_faults_of_numbers_name_the_galaxy_and_what_is_wanted():
     bad = Table({"id": ["m51"], "ra": ["13:29:52"], "dec": [47.2], "redshift": [-1.0]})
     with pytest.raises(ConfigError) as caught:
         read_catalog(bad)
-    for line in (
-        "row 0, column ra: '13:29:52' is not a finite number; wanted degrees, such as 150.1162"
-        " (galaxy 'm51')",
-        "row 0, column redshift: -1 is outside [0, 20] (galaxy 'm51')",
-    ):
-        assert f"  - {line}" in str(caught.value).splitlines()
+    ra, redshift = str(caught.value).splitlines()[1:]
+    assert ra.startswith("  - row 0, column ra: '13:29:52' is not a finite number; wanted degrees,")
+    assert ra.endswith(" (galaxy 'm51')")
+    assert redshift == "  - row 0, column redshift: -1 is outside [0, 20] (galaxy 'm51')"
 
 
 def test_missing_columns_are_named():
