@@ -214,6 +214,17 @@ class Psf:
         return np.asarray(self.image, dtype=np.float64)
 
 
+def refuse_wider(source: Psf, target: Psf, *, band: str) -> None:
+    """Raise `ConfigError` if a band's PSF is wider than the target's by more than 2 %."""
+    own, wanted = source.width, target.width
+    if own > wanted * (1 + WIDTH_TOLERANCE):
+        raise ConfigError(
+            f"band {band!r}: its PSF is {own:.4g} arcsec wide, more than the target's "
+            f"{wanted:.4g} arcsec; images are only ever smoothed: choose it as images.target_psf "
+            "or leave it out"
+        )
+
+
 def matching_kernel(
     source: Psf,
     target: Psf,
@@ -249,13 +260,8 @@ def matching_kernel(
     ConfigError
         If the band's PSF is wider than the target's by more than 2 %.
     """
+    refuse_wider(source, target, band=band)
     own, wanted = source.width, target.width
-    if own > wanted * (1 + WIDTH_TOLERANCE):
-        raise ConfigError(
-            f"band {band!r}: its PSF is {own:.4g} arcsec wide, more than the target's "
-            f"{wanted:.4g} arcsec; images are only ever smoothed: choose it as images.target_psf "
-            "or leave it out"
-        )
     if source.is_gaussian and target.is_gaussian:
         if own >= wanted:
             return None

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.wcs.utils import pixel_to_pixel
 
 from pxdask.core.errors import ConfigError, DataError
-from pxdask.images import common_grid
+from pxdask.images import Psf, common_grid
 from pxdask.images.calibration import keyword_faults, read_keywords, with_survey_defaults
 from pxdask.images.grid import parse_wcs
 from pxdask.io.catalog import fill_template, sky_position
@@ -26,7 +26,7 @@ from pxdask.io.stores import checksum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pxdask.core.config import BandConfig, SurveyConfig
+    from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
     from pxdask.images import Grid
     from pxdask.io.fits import ImageHeader
     from pxdask.io.ifs import IfsHeader
@@ -97,6 +97,17 @@ def _with_kernel(band: BandConfig, target: BandConfig | None) -> BandConfig:
         return band
     path = find_kernel(psf.kernel, band.filter, target.filter)
     return band.model_copy(update={"psf": psf.model_copy(update={"kernel": str(path)})})
+
+
+def shape_psf(psf: PsfConfig) -> Psf:
+    """Return a PSF that is given by its width."""
+    return Psf(
+        fwhm=psf.fwhm,
+        shape=psf.shape,
+        second_fwhm=psf.second_fwhm,
+        second_weight=psf.second_weight,
+        beta=psf.beta,
+    )
 
 
 def band_roles(band: BandConfig) -> dict[str, Path]:

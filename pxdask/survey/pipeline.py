@@ -21,7 +21,7 @@ from pxdask.io.raw import read_raw
 from pxdask.kernels.bandpass import effective_wave, pivot_wave
 from pxdask.morphology.radial_stage import RadialStage
 from pxdask.morphology.stage import MorphologyStage
-from pxdask.survey.inspect import band_roles
+from pxdask.survey.inspect import band_roles, shape_psf
 from pxdask.survey.plan import Keys
 from pxdask.survey.products import load_curves, model_library
 from pxdask.survey.recipes import Recipe, outputs_read, plain_row
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from pxdask.core.config import BandConfig, PsfConfig, SurveyConfig
+    from pxdask.core.config import BandConfig, SurveyConfig
     from pxdask.sps.libraries import ModelLibrary
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.products import Products
@@ -102,11 +102,11 @@ class Pipeline:
         if not settings.match_psf:
             return None
         if settings.target_psf is None:
-            return max((_shape_psf(band.needed_psf) for band in self.inputs.bands), key=_width)
+            return max((shape_psf(band.needed_psf) for band in self.inputs.bands), key=_width)
         band = self.band(settings.target_psf)
         psf = band.needed_psf
         if psf.image is None:
-            return _shape_psf(psf)
+            return shape_psf(psf)
         scale = psf.pixel_scale or self._pixel_scale(band.name)
         return Psf(image=read_kernel(Path(psf.image)), pixel_scale=scale)
 
@@ -389,17 +389,6 @@ class Pipeline:
             redshift=redshift,
             seed=self.config.seed,
         )
-
-
-def _shape_psf(psf: PsfConfig) -> Psf:
-    """Return a PSF that is given by its width."""
-    return Psf(
-        fwhm=psf.fwhm,
-        shape=psf.shape,
-        second_fwhm=psf.second_fwhm,
-        second_weight=psf.second_weight,
-        beta=psf.beta,
-    )
 
 
 def _width(psf: Psf) -> float:

@@ -6,30 +6,33 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pxdask.core.errors import PxdaskError
 from pxdask.core.remote import far
 from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
+from pxdask.images.psf import refuse_wider
 from pxdask.images.surveys import Pixels
 from pxdask.io.catalog_file import catalog_rows
 from pxdask.morphology.stage import absent_extra
+from pxdask.sps.model_set import check_models
 from pxdask.survey.inspect import (
     bin_map_path,
     open_headers,
     open_ifs,
     require_on_grid,
     resolved_bands,
+    shape_psf,
     stamp_grid,
     star_list,
 )
 from pxdask.survey.networks.checks import check_network
-from pxdask.survey.products import known_filters
+from pxdask.survey.products import known_filters, ssp_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from astropy.table import Table
 
@@ -139,6 +142,8 @@ def preflight(
     preflight : Preflight
         All problems at once. A problem of one galaxy does not keep the others from running.
     """
+    if absent := _absent_root(config, root):
+        return Preflight((Problem("", "", absent),), (), (), 0)
     every = 1 if at_most is None else -(-len(catalog) // at_most)
     galaxies = list(catalog_rows(catalog, every=every))
     check = partial(_check_galaxy, config=config, root=root)
@@ -160,7 +165,8 @@ def preflight(
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]
     network = check_network(catalog, config, galaxies, root=root, store=store)
     problems += [Problem(name, "", message) for name, message in network.faults]
-    problems += _profile_problems(config)
+    problems += _profile_problems(config) + _model_problems(config)
+    problems += _width_problems(galaxies, config, root=root)
     needed = needed * len(catalog) // max(1, len(galaxies))
     problems += _space_problems(store, needed)
     notes = [f"{_such(paths)}: {note}" for note, paths in odd.items()]
@@ -298,6 +304,51 @@ def _profile_problems(config: SurveyConfig) -> list[Problem]:
             why = "morphology needs its PSF, which a kernel is not: give psf.fwhm or psf.image,"
             why += " leave it out of morphology.bands, or set morphology.data to matched"
             problems.append(Problem("", band.name, why))
+    return problems
+
+
+def _absent_root(config: SurveyConfig, root: str) -> str:
+    """Return what is wrong with the folder that paths begin with; empty where nothing is."""
+    wanted = any("{data_root}" in band.image for band in config.bands)
+    if not wanted or Path(root).is_dir():
+        return ""
+    return f"no such folder: {root}; give the one that {{data_root}} stands for by --data-root"
+
+
+def _model_problems(config: SurveyConfig) -> list[Problem]:
+    """Return what keeps the settings' models from being made: populations, priors, results."""
+    try:
+        check_models(ssp_dataset(config.models.ssp), config.models)
+    except PxdaskError as error:
+        return [Problem("", "", str(error))]
+    return []
+
+
+def _width_problems(
+    galaxies: Sequence[Mapping[str, object]], config: SurveyConfig, *, root: str
+) -> list[Problem]:
+    """Return bands whose PSF is wider than that of ``images.target_psf``, both being shapes.
+
+    Shapes are the settings', or the surveys', and so all galaxies'.
+    """
+    if not (galaxies and config.images.match_psf and config.images.target_psf):
+        return []
+    try:
+        bands = resolved_bands(galaxies[0], config, root=root)
+    except PxdaskError:
+        return []
+    shapes = {
+        band.name: shape_psf(band.needed_psf) for band in bands if band.needed_psf.fwhm is not None
+    }
+    target = shapes.pop(config.images.target_psf, None)
+    if target is None:
+        return []
+    problems = []
+    for name, psf in shapes.items():
+        try:
+            refuse_wider(psf, target, band=name)
+        except PxdaskError as error:
+            problems.append(Problem("", "", str(error)))
     return problems
 
 

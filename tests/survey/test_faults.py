@@ -128,3 +128,34 @@ def test_faults_of_the_whole_run_stop_it(survey):
         read_catalog(catalog)[:2], SurveyConfig.parse(values), root=str(root), store=root / "run"
     )
     assert "needs 'field'" in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"models": {"ssp": "bc30"}}, ["models.ssp is 'bc30'"]),
+        ({"models": {"ssp": "synthetic", "priors": {"log_agee": 1.0}}}, ["'log_agee'", "log_age"]),
+        ({"images": {"target_psf": "g"}}, ["band 'r'", "1.5 arcsec", "target's 1 arcsec"]),
+    ],
+)
+def test_settings_that_no_galaxy_could_be_made_with_are_found_before_the_run(survey, change, words):
+    root, catalog, _ = survey
+    values = {**settings(), **change}
+    values["bands"][0]["psf"], values["bands"][1]["psf"] = {"fwhm": 1.0}, {"fwhm": 1.5}
+    values["bands"][2]["psf"] = {"fwhm": 1.0}
+    found = preflight(
+        read_catalog(catalog)[:2], SurveyConfig.parse(values), root=str(root), store=root / "run"
+    )
+    (problem,) = found.fatal
+    for word in words:
+        assert word in problem.message
+
+
+def test_an_absent_data_root_is_one_problem(survey):
+    root, catalog, config = survey
+    nowhere = str(root / "nowhere")
+    found = preflight(
+        read_catalog(catalog), SurveyConfig.load(config), root=nowhere, store=root / "run"
+    )
+    (problem,) = found.problems
+    assert f"no such folder: {nowhere}; give the one" in problem.message
