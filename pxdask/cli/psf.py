@@ -34,6 +34,7 @@ PixelScale = Annotated[
 ]
 Method = Annotated[str, typer.Option(help="auto, window or regularised")]
 Regularisation = Annotated[float | None, typer.Option(help="of method regularised [default: 1e-4]")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the file if it is there")]
 
 
 @app.command()
@@ -84,12 +85,15 @@ def kernel(
     file: Annotated[Path, typer.Option("--out", help="FITS file to write")],
     method: Method = "auto",
     regularisation: Regularisation = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the kernel that turns one PSF into another."""
     from pxdask.core.errors import ConfigError  # noqa: PLC0415
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.images.kernel_check import check_kernel  # noqa: PLC0415
     from pxdask.io.kernels import write_psf_file  # noqa: PLC0415
 
+    refuse_existing(file, overwrite=overwrite)
     own, wanted = _psf(source), _psf(target)
     made = _kernel(own, wanted, pixel_scale, method, regularisation)
     if made is None:
@@ -118,13 +122,16 @@ def stars(
     ] = None,
     min_snr: Annotated[float, typer.Option(help="least S/N of a star", min=1)] = 50.0,
     oversampling: Annotated[int, typer.Option(help="grid points per pixel", min=1)] = 4,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure the PSF of an image on its stars."""
+    from pxdask.core.files import refuse_existing  # noqa: PLC0415
     from pxdask.images.epsf import empirical_psf, find_stars  # noqa: PLC0415
     from pxdask.images.grid import Grid  # noqa: PLC0415
     from pxdask.io.fits import read_cutout, read_header  # noqa: PLC0415
     from pxdask.io.kernels import write_psf_file  # noqa: PLC0415
 
+    refuse_existing(file, overwrite=overwrite)
     header = read_header(image, int(hdu) if hdu.isdigit() else hdu)
     ny, nx = header.shape
     pixels = read_cutout(image, header.hdu, rows=slice(0, ny), columns=slice(0, nx))

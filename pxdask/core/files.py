@@ -34,7 +34,7 @@ class Lines(Protocol):
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise `ConfigError` where a file is there and may not be replaced."""
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; remove it, or ask for it to be overwritten")
+        raise ConfigError(f"{path} exists; remove it, or say --overwrite")
 
 
 @contextmanager

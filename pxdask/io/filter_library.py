@@ -66,7 +66,7 @@ def add_filter(
         )
     target = user_folder() / "filters" / f"{name.lower()}.ecsv"
     if target.exists() and not overwrite:
-        raise ConfigError(f"there is a filter {name!r} in {target}; to replace it say overwrite")
+        raise ConfigError(f"there is a filter {name!r} in {target}; to replace it say --overwrite")
     path = Path(source)
     band = read_curve(path, name=name, curve=curve, detector=detector, unit=unit)
     _write(band, target, source=f"{path.name} {curve or ''}".strip())

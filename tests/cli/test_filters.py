@@ -68,7 +68,7 @@ def test_add_list_show_and_remove(box):
 
 def test_add_does_not_replace_without_a_word(box):
     call("add", "mine", box, "--unit", "micron")
-    with pytest.raises(ConfigError, match="say overwrite"):
+    with pytest.raises(ConfigError, match="say --overwrite"):
         call("add", "mine", box, "--unit", "micron")
     assert call("add", "mine", box, "--unit", "micron", "--overwrite").exit_code == 0
 

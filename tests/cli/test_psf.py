@@ -53,6 +53,15 @@ def test_check_takes_a_kernel_of_a_folder_on_its_own_pixels(tmp_path):
     assert call("check", *words, "--kernel", path).output == text.split("\n", 1)[1]
 
 
+@pytest.mark.parametrize("words", [("kernel", "gaussian:2", "gaussian:3"), ("stars", "image.fits")])
+def test_files_are_not_replaced_unasked(tmp_path, words):
+    (tmp_path / "there.fits").write_text("mine")
+    scale = ("--pixel-scale", 0.5) if words[0] == "kernel" else ()
+    with pytest.raises(ConfigError, match=r"there\.fits exists; remove it, or say --overwrite"):
+        call(*words, *scale, "--out", tmp_path / "there.fits")
+    assert (tmp_path / "there.fits").read_text() == "mine"
+
+
 def test_kernel_writes_one_with_its_scale(tmp_path):
     file = tmp_path / "k.fits"
     words = ("--pixel-scale", 0.2, "--method", "regularised", "--regularisation", 1e-5)
@@ -145,7 +154,18 @@ def test_stars_of_a_list(field, tmp_path):
     Table({"ra": ra, "dec": dec}).write(tmp_path / "sky.ecsv")
     Table({"x": pixels[:9, 0], "y": pixels[:9, 1]}).write(tmp_path / "pixels.csv")
     Table({"a": [1.0]}).write(tmp_path / "neither.ecsv")
-    words = ("stars", path, "--size", 17, "--oversampling", 2, "--out", file, "--list")
+    words = (
+        "stars",
+        path,
+        "--size",
+        17,
+        "--oversampling",
+        2,
+        "--overwrite",
+        "--out",
+        file,
+        "--list",
+    )
     for name in ("sky.ecsv", "pixels.csv"):
         assert call(*words, tmp_path / name).output.startswith("9 stars")
     with pytest.raises(ConfigError, match="columns a; wanted are x and y"):
