@@ -80,7 +80,7 @@ JSON_KEYS = {
     " of the run's settings, list of `stage`, `done`, `failed`, `task_time_s`; `failures`: list of"
     " `id`, `stage`, `part`, `error`",
     "check": "`galaxies`, `can_run`, `bands`, `bytes_needed`; `problems`: list of `galaxy` (empty:"
-    " all), `band`, `message`; `notes`",
+    " all), `band`, `message`; `warnings`, `notes`",
     "verify": "`ok`, `n_whole`, `n_unrecorded`; `damaged`, `missing`, `extra`, `unreadable`,"
     " `removed`: lists of files",
     "du": "`rows`: list of `stage` or `galaxy`, `files`, `bytes`; `files`, `bytes` in all",
