@@ -77,7 +77,7 @@ def test_check(survey):
     assert "2 of 2 galaxies can run, in 3 bands" in result.output
     result = call("check", catalog, config, "--data-root", root / "nowhere")
     assert result.exit_code == EXIT_FAILURES
-    assert "no such file" in result.output
+    assert "no such folder" in result.output
     assert "0 of 2 galaxies can run" in result.output
 
 

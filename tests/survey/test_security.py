@@ -39,7 +39,7 @@ def test_no_part_of_a_task_leads_out_of_the_galaxys_folder(tmp_path, name):
 def test_bands_are_named_as_files_can_be(name):
     values = settings()
     values["bands"][0]["name"] = name
-    with pytest.raises(ConfigError, match=r"bands\.0\.name: .* a band's name"):
+    with pytest.raises(ConfigError, match=r"bands\.0\.name: a band's name"):
         SurveyConfig.parse(values)
 
 

@@ -130,7 +130,7 @@ def test_check_accepts_it_once_the_images_are_there(name, tmp_path, monkeypatch)
     words = ["check", "survey.ecsv", "survey.yaml", "--data-root", "images"]
     before = call(app, words)
     assert before.exit_code == 1
-    assert "no such file" in before.output
+    assert "no such folder" in before.output
     for row in read_catalog("survey.ecsv"):
         folder = tmp_path / "images" / str(row["id"])
         for band in SurveyConfig.load("survey.yaml").bands:
