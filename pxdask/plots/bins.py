@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from heapq import heapify, heappop, heappush
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, to_hex
 
 from pxdask.core.errors import SchemaError
-from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS
+from pxdask.plots.bin_maps import painted
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_map, frame
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -65,8 +65,7 @@ def bins_figure(bins: xr.Dataset, *, title: str) -> Figure:
             f"the bins lack {', '.join(missing)}; make them anew, with --from bins if they are a"
             " run's"
         )
-    figure = Picture(figsize=(17, 9.6), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(17, 9.6), dpi=_DPI)
     figure.suptitle(title, x=0.045, y=0.975, ha="left", fontsize=16, color=INK, weight="bold")
     sky = figure.add_gridspec(1, 4, left=0.045, right=0.945, top=0.93, bottom=0.53, wspace=0.38)
     panels = [figure.add_subplot(sky[0, i]) for i in range(4)]
@@ -75,7 +74,7 @@ def bins_figure(bins: xr.Dataset, *, title: str) -> Figure:
     order = np.argsort(bins["pivot_wave"].values, kind="stable")
     _draw_bins(panels[0], bin_map, view)
     _draw_limits(panels[1], bins, view, order)
-    compactness, chi2 = (_painted(bins[name].values, bin_map) for name in _NEEDED[2:])
+    compactness, chi2 = (painted(bins[name].values, bin_map) for name in _NEEDED[2:])
     draw_map(panels[2], compactness, view, label="compactness (disc: 1)", cmap="cividis")
     label = r"reduced $\chi^2$ of SED shapes"
     draw_map(panels[3], chi2, view, label=label, cmap="magma", log=True)
@@ -102,11 +101,7 @@ def write_bins_figure(path: str | Path, bins: xr.Dataset, *, title: str) -> None
         If the file cannot be written.
     """
     figure = bins_figure(bins, title=title)
-
-    def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI)
 
 
 def neighbour_colours(bin_map: NDArray[np.integer], *, n_colour: int) -> NDArray[np.int64]:
@@ -178,14 +173,6 @@ def _fewest_last(other: NDArray[np.int64], start: NDArray[np.intp]) -> list[int]
     return order[::-1]
 
 
-def _painted(values: NDArray[np.generic], bin_map: NDArray[np.integer]) -> Floats:
-    """Return a map of bins' values, NaN outside."""
-    painted = np.full(bin_map.shape, np.nan)
-    inside = bin_map >= 0
-    painted[inside] = values[bin_map[inside]]
-    return painted
-
-
 def _show(axes: Axes, numbers: Floats, view: Window, colours: list[str]) -> None:
     """Draw a map of numbers, each in its colour."""
     axes.imshow(
@@ -202,7 +189,7 @@ def _show(axes: Axes, numbers: Floats, view: Window, colours: list[str]) -> None
 def _draw_bins(axes: Axes, bin_map: NDArray[np.integer], view: Window) -> None:
     """Draw the bins."""
     colour = neighbour_colours(bin_map, n_colour=len(COLOURS))
-    _show(axes, _painted(colour, bin_map), view, list(COLOURS))
+    _show(axes, painted(colour, bin_map), view, list(COLOURS))
     axes.set_title(f"{len(colour)} bin{'s' if len(colour) != 1 else ''}", fontsize=10, color=INK)
 
 
@@ -221,7 +208,7 @@ def _limiting(bins: xr.Dataset, order: NDArray[np.intp]) -> tuple[Floats, list[s
 def _draw_limits(axes: Axes, bins: xr.Dataset, view: Window, order: NDArray[np.intp]) -> None:
     """Draw the band that limits each bin, in the colours of the counts."""
     place, shades = _limiting(bins, order)
-    _show(axes, _painted(place, bins["bin_map"].values), view, shades)
+    _show(axes, painted(place, bins["bin_map"].values), view, shades)
     axes.set_title("limiting band (colours below)", fontsize=10, color=INK)
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import NullFormatter
 
-from pxdask.core.files import write_with
 from pxdask.kernels.bandpass import pivot_wave
 from pxdask.plots.panels import INK
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -52,8 +50,7 @@ def filter_figure(filters: Sequence[Filter]) -> Figure:
         Independent of pyplot; save it, or show it in a notebook.
     """
     bands = sorted(filters, key=pivot_wave)
-    figure = Picture(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(10, 4.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     for band, colour in zip(bands, band_colours(len(bands)), strict=True):
         _draw(axes, band, colour)
@@ -86,11 +83,7 @@ def write_filter_figure(path: str | Path, filters: Sequence[Filter]) -> None:
         If the file cannot be written.
     """
     figure = filter_figure(filters)
-
-    def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI)
 
 
 def _draw(axes: Axes, band: Filter, colour: object) -> None:

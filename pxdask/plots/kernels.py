@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import SymLogNorm
 
-from pxdask.core.files import write_with
 from pxdask.plots.panels import INK
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import xarray as xr
     from matplotlib.axes import Axes
@@ -50,8 +49,7 @@ def kernel_figure(check: xr.Dataset, *, title: str = "") -> Figure:
         and blue below, on a scale that is logarithmic from 0.1 % of the peak. Independent of
         pyplot.
     """
-    figure = Picture(figsize=(13, 6.4), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(13, 6.4), dpi=_DPI, layout="constrained")
     if title:
         figure.suptitle(title, fontsize=11, color=INK)
     cells = figure.add_gridspec(2, 20, height_ratios=(1.25, 1))
@@ -86,11 +84,7 @@ def write_kernel_figure(path: str | Path, check: xr.Dataset, *, title: str = "")
         If the file cannot be written.
     """
     figure = kernel_figure(check, title=title)
-
-    def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI)
 
 
 def _draw_profiles(axes: Axes, check: xr.Dataset) -> None:

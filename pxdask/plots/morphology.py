@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.ticker import MaxNLocator
 
-from pxdask.core.files import write_with
 from pxdask.core.flags import Flag
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -65,10 +64,10 @@ def profiles_figure(profiles: xr.Dataset, *, title: str) -> Figure:
     """
     n_band = profiles.sizes["band"]
     n_block, n_column = math.ceil(n_band / PER_ROW), min(max(n_band, 4), PER_ROW)
-    heights = [*([3 * _PANEL + 0.45] * n_block), 2.6]
+    shapes = [pair for pair in SHAPES if pair[0] in profiles]
+    heights = [*([3 * _PANEL + 0.45] * n_block), 2.6 if shapes else 0.0]
     size = (n_column * _PANEL + 1.2, sum(heights) + 1.0)
-    figure = Picture(figsize=size, dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=size, dpi=_DPI)
     figure.suptitle(title, x=0.6 / size[0], y=1 - 0.2 / size[1], ha="left", fontsize=13, color=INK,
                     weight="bold")  # fmt: skip
     words = _summary(profiles)
@@ -84,7 +83,6 @@ def profiles_figure(profiles: xr.Dataset, *, title: str) -> Figure:
         for column, band in enumerate(range(first, min(first + PER_ROW, n_band))):
             _draw_band(figure, grid, column, profiles.isel(band=band))
         top -= height
-    shapes = [pair for pair in SHAPES if pair[0] in profiles]
     if shapes:
         under = figure.add_gridspec(
             1, len(shapes), left=0.75 / size[0], right=1 - 0.2 / size[0], top=top - 0.2 / size[1],
@@ -108,12 +106,7 @@ def write_profiles(
         If the file cannot be written.
     """
     figure = profiles_figure(profiles, title=title)
-
-    def save(part: Path) -> None:
-        words = {"Software": None, "Description": about}
-        figure.savefig(part, format="png", dpi=_DPI, metadata=words)
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI, about=about)
 
 
 def _summary(profiles: xr.Dataset) -> str:

@@ -370,10 +370,10 @@ def draw_sed(
     reach = 1.2 * max(3.0, float(np.max(np.abs(residual[np.isfinite(residual)]), initial=0)))
     residuals.set(xscale="log", ylim=(-reach, reach), xlim=(0.8 * wave.min(), 1.25 * wave.max()))
     axes.set_xlim(residuals.get_xlim())
-    label_waves(axes, residuals, wave)
+    _label_waves(axes, residuals, wave)
 
 
-def label_waves(axes: Axes, residuals: Axes, wave: Floats) -> None:
+def _label_waves(axes: Axes, residuals: Axes, wave: Floats) -> None:
     """Give the axes of an SED their ticks and names."""
     steps = np.array([0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200, 500])
     inside = steps[(steps > 0.8 * wave.min()) & (steps < 1.25 * wave.max())]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pxdask.core.errors import SchemaError
-from pxdask.core.files import write_with
 from pxdask.core.schema import PHOTOMETRY, PROFILE
 from pxdask.plots.panels import INK
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.style import band_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -96,8 +94,7 @@ def profile_figure(profile: xr.Dataset) -> Figure:
         If the dataset is another.
     """
     PROFILE.validate(profile)
-    figure = Picture(figsize=(10, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(10, 4.2), dpi=_DPI, layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     radius = profile["radius"].values
     for i, (band, colour) in enumerate(_bands(profile)):
@@ -192,17 +189,12 @@ def write_photometry_figure(path: str | Path, figure: Figure) -> None:
     StoreError
         If the file cannot be written.
     """
-
-    def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI)
 
 
 def _canvas() -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes."""
-    figure = Picture(figsize=(7.5, 4.2), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(7.5, 4.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     _dress(axes)
     return figure, axes

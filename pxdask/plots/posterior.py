@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, StrMethodFormatter
 
 from pxdask.core.errors import DataError
 from pxdask.core.schema import FIT
+from pxdask.plots.bin_maps import require_bin
 from pxdask.plots.panels import ACCENTS, INK
 from pxdask.plots.picture import Picture
 from pxdask.plots.style import DPI, TWINS, canvas, label_of
@@ -81,8 +81,7 @@ def corner_figure(
     chosen, samples = varying_samples(fit, number=number, names=names)
     corner = _corner()
     n = len(chosen)
-    figure = Picture(figsize=(n * _SIDE + 0.9, n * _SIDE + 1.1), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(n * _SIDE + 0.9, n * _SIDE + 1.1), dpi=DPI)
     corner.corner(
         samples,
         weights=weights,
@@ -115,7 +114,7 @@ def varying_samples(
     Parameters and Raises are those of `corner_figure`.
     """
     FIT.validate(fit)
-    _require(fit, number)
+    require_bin(fit, number)
     kept = [str(name)[: -len("_samples")] for name in fit.data_vars if "sample" in fit[name].dims]
     if not kept:
         raise DataError("no posterior samples were kept; set `fit: {n_samples: 300}`")
@@ -232,12 +231,6 @@ def _tidy(figure: Figure, n: int, *, title: str) -> None:
 def _shorten(axes: Axes) -> None:
     """Leave a panel's title its numbers: the symbol is on the axis."""
     axes.set_title(axes.get_title().rpartition(" = ")[2], fontsize=9, color=INK)
-
-
-def _require(fit: xr.Dataset, number: int) -> None:
-    """Raise `DataError` if there is no such bin."""
-    if not 0 <= number < fit.sizes["bin"]:
-        raise DataError(f"there is no bin {number}; wanted one of 0 to {fit.sizes['bin'] - 1}")
 
 
 def _corner() -> Any:  # noqa: ANN401  a module without types

@@ -9,8 +9,10 @@ from matplotlib.colors import Normalize
 
 from pxdask.core.errors import DataError
 from pxdask.core.schema import BINS, MAPS, RADIAL
+from pxdask.plots.bin_maps import painted
 from pxdask.plots.panels import ACCENTS, draw_map, draw_scale_bar, window
 from pxdask.plots.style import TWINS, canvas, grid_of, label_of, map_grid
+from pxdask.plots.summary import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,18 +24,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FIRST = ("log_mass_density", "log_sfr_density", "log_mw_age", "logzsol", "av")
-"""Maps that come first."""
 _TOTALS = ("log_mass", "log_sfr", "log_mass_formed", "log_dustmass", "log_dust_luminosity")
 """Maps per pixel, which tell no more than those per area."""
-_CMAPS = {
-    "log_mass_density": "inferno",
-    "log_sfr_density": "viridis",
-    "log_mw_age": "plasma",
-    "logzsol": "cividis",
-    "av": "magma",
-}
+_CMAPS = {name: cmap for name, _, cmap in PROPERTIES}
 """Colours of maps; of others viridis."""
+FIRST = tuple(_CMAPS)
+"""Maps that come first."""
 _SSFR = (-8.0, -9.0, -10.0, -11.0, -12.0)
 """Specific star formation rates of the lines that guide the eye [log yr-1]."""
 _LEAST_PIXELS = 3
@@ -249,7 +245,7 @@ def main_sequence_figure(
     axes = figure.add_subplot()
     if known.any():
         _draw_sequence(axes, x[:, known], y[:, known], _mean_radius(bin_map, radius)[known],
-                       _sizes(bins)[known])  # fmt: skip
+                       _sizes(bins["n_pix"].values)[known])  # fmt: skip
     else:
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
     axes.set_xlabel(label_of(mass, maps[mass].attrs))
@@ -310,9 +306,9 @@ def _deviation_unit(attrs: dict[str, object]) -> str:
     return label_of("", attrs).strip() and f" {label_of('', attrs).strip()}"
 
 
-def _sizes(bins: xr.Dataset) -> Floats:
+def _sizes(n_pix: NDArray[np.integer]) -> Floats:
     """Return the area of each bin's point: the larger the more pixels, within reason."""
-    return np.asarray(np.clip(6.0 * np.sqrt(bins["n_pix"].values), 8.0, 90.0), np.float64)
+    return np.asarray(np.clip(6.0 * np.sqrt(n_pix), 8.0, 90.0), np.float64)
 
 
 def _mean_radius(bin_map: NDArray[np.integer], radius: Floats) -> Floats:
@@ -348,9 +344,10 @@ def _draw_bins(axes: Axes, values: Floats, bin_map: NDArray[np.integer], radius:
     n_pix = np.bincount(bin_map[bin_map >= 0], minlength=at.size)
     known = np.isfinite(median) & np.isfinite(at)
     bars = np.abs(np.stack([median - low, high - median]))[:, known]
-    size = np.clip(6.0 * np.sqrt(n_pix[known]), 8.0, 90.0)
     axes.errorbar(at[known], median[known], bars, fmt="none", ecolor="0.8", elinewidth=0.6)
-    axes.scatter(at[known], median[known], s=size, color="0.45", linewidth=0, alpha=0.7)
+    axes.scatter(
+        at[known], median[known], s=_sizes(n_pix[known]), color="0.45", linewidth=0, alpha=0.7
+    )
 
 
 def _draw_rings(
@@ -362,9 +359,8 @@ def _draw_rings(
     width: float,
 ) -> None:
     """Draw the median of the bins in rings by their pixels there, and the middle 68 per cent."""
-    painted = np.full(bin_map.shape, np.nan)
-    painted[bin_map >= 0] = values[bin_map[bin_map >= 0]]
-    known = np.isfinite(painted) & np.isfinite(radius)
+    on_pixels = painted(values, bin_map)
+    known = np.isfinite(on_pixels) & np.isfinite(radius)
     if not known.any():
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
         return
@@ -372,7 +368,7 @@ def _draw_rings(
     rows = [
         (
             radius[known][ring == i].mean(),
-            *np.quantile(painted[known][ring == i], (0.16, 0.5, 0.84)),
+            *np.quantile(on_pixels[known][ring == i], (0.16, 0.5, 0.84)),
         )
         for i in np.unique(ring)
         if np.sum(ring == i) >= _LEAST_PIXELS

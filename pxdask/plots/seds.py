@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS, FIT, IMAGE
+from pxdask.plots.bin_maps import by_distance, require_bin
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_sed, frame
 from pxdask.plots.style import PALETTE, canvas, shades
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 30
 """Pixels of a bin that are drawn at most."""
+_OTHERS = "0.78"
+"""Grey of bins that are not the figure's."""
 _LIMIT_SIGMA = 2.0
 """Fluxes below their error are drawn as limits of so many of it [sigma]."""
 _PARTS: Mapping[str, tuple[str, str, float]] = {
@@ -151,6 +153,9 @@ def pixels_figure(
 ) -> Figure:
     """Return the figure of the SEDs of a bin's pixels, or of one pixel, and of the bin's mean.
 
+    Lines of pixels are the brighter the more light the pixel has; a second map, of the bin alone,
+    has each pixel in the colour of its line, and those that are not drawn in white.
+
     Parameters
     ----------
     cube, bins : xarray.Dataset
@@ -176,20 +181,20 @@ def pixels_figure(
     n_pix = max(int(bins["n_pix"].values[number]), 1)
     mean, error = (bins[n].values[number] / n_pix for n in ("flux", "flux_err"))
     bin_order = np.argsort(bins["pivot_wave"].values, kind="stable")
+    half = cells[0, 1].subgridspec(2, 1)
+    where = figure.add_subplot(half[0] if pixel is None else cells[0, 1])
+    view = locate(where, bins, {number: ACCENTS[1]})
     if pixel is None:
-        flux = cube["flux"].values[order][:, inside].T.astype(np.float64)
-        sigmas = cube["flux_err"].values[order][:, inside].T
-        shown = _spread(np.argsort(np.nansum(flux, axis=1)), _MOST_PIXELS)
-        colours = shades(shown.size, cmap="cividis")
-        for row, sigma, colour in zip(flux[shown], sigmas[shown], colours, strict=True):
-            axes.plot(wave, np.where(row > sigma, row, np.nan), color=colour, lw=0.7)
-        axes.plot(
-            [], [], color="0.5", lw=0.7, label=f"{shown.size} of {inside.sum()} pixels, S/N > 1"
-        )
+        shown = _draw_pixels(axes, cube, inside)
+        axes.set_title("lines: pixels, dark to bright by their light", loc="left", fontsize=9)
+        near = figure.add_subplot(half[1])
+        _locate_pixels(near, bins["bin_map"].values, view, number, shown)
+        near.set(xlabel=where.get_xlabel(), ylabel=where.get_ylabel())
     else:
         y, x = pixel
         flux, sigma = (cube[n].values[order, y, x].astype(float) for n in ("flux", "flux_err"))
         _draw_points(axes, wave, flux, sigma, colour=ACCENTS[0], label=f"pixel (y, x) = {y}, {x}")
+        _mark(where, view, pixel)
     bin_wave = bins["pivot_wave"].values[bin_order] / 1e4
     _draw_points(
         axes, bin_wave, mean[bin_order], error[bin_order], colour=ACCENTS[1],
@@ -197,10 +202,6 @@ def pixels_figure(
     )  # fmt: skip
     _frame(axes, wave, r"flux density [$\mu$Jy pix$^{-1}$]")
     axes.legend(loc="best")
-    where = figure.add_subplot(cells[0, 1])
-    view = locate(where, bins, {number: ACCENTS[1]})
-    if pixel is not None:
-        _mark(where, view, pixel)
     return figure
 
 
@@ -224,16 +225,9 @@ def spread_bins(
         good = np.flatnonzero(n_pix > 0)
     density = np.nan_to_num(bins["flux"].values, nan=0.0) / np.maximum(n_pix, 1)[:, None]
     light = density / np.maximum(np.abs(density).sum(axis=0), np.finfo(float).tiny)
-    centre = good[np.argmax(light.sum(axis=1)[good])]
-    y, x = np.nonzero(bins["bin_map"].values >= 0)
-    members = bins["bin_map"].values[y, x]
-    place = [
-        np.bincount(members, weights=at, minlength=n_pix.size) / np.maximum(n_pix, 1)
-        for at in (y, x)
-    ]
-    distance = np.hypot(*(at[good] - at[centre] for at in place))
-    by_distance = good[np.argsort(distance, kind="stable")]
-    return [int(i) for i in by_distance[_spread(np.arange(good.size), n)]]
+    centre = int(good[np.argmax(light.sum(axis=1)[good])])
+    order = by_distance(bins["bin_map"].values, centre=centre, among=good)
+    return [int(i) for i in _spread(order, n)]
 
 
 def describe(bins: xr.Dataset, fit: xr.Dataset, *, number: int) -> list[str]:
@@ -260,29 +254,13 @@ def locate(axes: Axes, bins: xr.Dataset, colours: Mapping[int, str]) -> Window:
     code = np.where(bin_map >= 0, 0.0, np.nan)
     for i, number in enumerate(colours, 1):
         code[bin_map == number] = i
-    axes.imshow(
-        np.ma.masked_invalid(view.cut(code)),
-        extent=view.extent,
-        cmap=ListedColormap(["0.78", *colours.values()]).with_extremes(bad=NEUTRAL),
-        vmin=-0.5,
-        vmax=len(colours) + 0.5,
-        origin="lower",
-        interpolation="nearest",
-    )
-    frame(axes, view)
+    _show_codes(axes, code, view, [_OTHERS, *colours.values()])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(3, symmetric=True))
     unit = "arcsec" if "wcs" in bins.attrs else "pix"
     axes.set_xlabel(f"offset [{unit}]")
     axes.set_ylabel(f"offset [{unit}]")
     return view
-
-
-def require_bin(bins: xr.Dataset, *numbers: int) -> None:
-    """Raise `DataError` if a bin is not there."""
-    for number in numbers:
-        if not 0 <= number < bins.sizes["bin"]:
-            raise DataError(f"there is no bin {number}; wanted one of 0 to {bins.sizes['bin'] - 1}")
 
 
 def _spread(items: NDArray[np.intp], n: int) -> NDArray[np.intp]:
@@ -312,6 +290,69 @@ def _draw_points(
     )  # fmt: skip
     top = np.maximum(flux[limit], 0) + _LIMIT_SIGMA * error[limit]
     axes.plot(wave[limit], top, "v", color=colour, mfc="white", ms=5, zorder=4)
+
+
+def _draw_pixels(axes: Axes, cube: xr.Dataset, inside: NDArray[np.bool_]) -> dict[int, str]:
+    """Draw the SEDs of a bin's pixels, and return the colours of those drawn.
+
+    Keys are places among the pixels of ``inside`` (ny, nx).
+    """
+    order = np.argsort(cube["pivot_wave"].values, kind="stable")
+    wave = cube["pivot_wave"].values[order] / 1e4
+    flux = cube["flux"].values[order][:, inside].T.astype(np.float64)
+    sigmas = cube["flux_err"].values[order][:, inside].T
+    shown = _spread(np.argsort(np.nansum(flux, axis=1)), _MOST_PIXELS)
+    colours = shades(shown.size, cmap="cividis")
+    for row, sigma, colour in zip(flux[shown], sigmas[shown], colours, strict=True):
+        axes.plot(wave, np.where(row > sigma, row, np.nan), color=colour, lw=0.7)
+    axes.plot([], [], color="0.5", lw=0.7, label=f"{shown.size} of {inside.sum()} pixels, S/N > 1")
+    return dict(zip(shown.tolist(), colours, strict=True))
+
+
+def _locate_pixels(
+    axes: Axes,
+    bin_map: NDArray[np.integer],
+    view: Window,
+    number: int,
+    colours: Mapping[int, str],
+) -> None:
+    """Draw a bin alone, its pixels in the colours of their lines, white where they have none.
+
+    Offsets are those of the map of all bins, in its ``view``.
+    """
+    inside = bin_map == number
+    code = np.where(bin_map >= 0, 0.0, np.nan)
+    of_pixels = np.ones(int(inside.sum()))
+    for i, place in enumerate(colours, 2):
+        of_pixels[place] = i
+    code[inside] = of_pixels
+    _show_codes(axes, code, view, [_OTHERS, "white", *colours.values()])
+    rest = "; white: no line" if inside.sum() > len(colours) else ""
+    axes.set_title(f"colours of the lines{rest}", loc="left", fontsize=9)
+    if not inside.any():
+        return
+    y, x = np.nonzero(inside)
+    left, _, bottom, _ = view.extent
+    side = (max(np.ptp(y), np.ptp(x)) + 3) * view.pixel  # a pixel around it
+    at_x = left + (0.5 * (x.min() + x.max() + 1) - view.columns.start) * view.pixel
+    at_y = bottom + (0.5 * (y.min() + y.max() + 1) - view.rows.start) * view.pixel
+    axes.set(xlim=(at_x - side / 2, at_x + side / 2), ylim=(at_y - side / 2, at_y + side / 2))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(3))
+
+
+def _show_codes(axes: Axes, code: Floats, view: Window, colours: Sequence[str]) -> None:
+    """Draw a map (ny, nx) of places in a list of colours; NaN is neutral grey."""
+    axes.imshow(
+        np.ma.masked_invalid(view.cut(code)),
+        extent=view.extent,
+        cmap=ListedColormap(list(colours)).with_extremes(bad=NEUTRAL),
+        vmin=-0.5,
+        vmax=len(colours) - 0.5,
+        origin="lower",
+        interpolation="nearest",
+    )
+    frame(axes, view)
 
 
 def _draw_model(axes: Axes, model: xr.Dataset) -> None:

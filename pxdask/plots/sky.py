@@ -105,7 +105,8 @@ def snr_figure(
     numbers = _numbers(IMAGE.validate(cube), bands)
     view = _view(cube, region)
     figure, panels = _panels(len(numbers), view, title=title, bars=False)
-    shown = {number: view.cut(snr_of(cube)[number]) for number in numbers}
+    snr = snr_of(cube)
+    shown = {number: view.cut(snr[number]) for number in numbers}
     inside = np.concatenate([image[image > _FAINTEST] for image in shown.values()])
     most = float(np.percentile(inside, 99.5)) if inside.size else 10.0
     norm = LogNorm(_FAINTEST, max(most, 2 * _FAINTEST))
@@ -122,7 +123,7 @@ def snr_figure(
         )
         frame(axes, view)
         _outline(axes, region, view, colour="white")
-        median = _median(snr_of(cube)[number][_inside(cube, region)])
+        median = _median(snr[number][_inside(cube, region)])
         axes.set_title(f"{_band_name(cube, number)}   median {median:.3g}")
     bar = figure.colorbar(drawn, ax=panels, fraction=0.03, pad=0.01, aspect=40, extend="min")
     bar.set_label("S/N per pixel")
@@ -199,6 +200,28 @@ def composite_bands(cube: xr.Dataset, region: NDArray[np.bool_]) -> list[int]:
     return [order[-1], order[(len(order) - 1) // 2], order[0]]
 
 
+def composite(
+    cube: xr.Dataset, region: NDArray[np.bool_], view: Window, *, bands: Sequence[int]
+) -> Floats | None:
+    """Return the colour image (y, x, 3) of what is shown; None of other than three bands.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset
+        Schema image/1.
+    region : (ny, nx) bool
+        The galaxy's pixels.
+    view : Window
+        What is shown.
+    bands : sequence of int
+        See `composite_bands`.
+    """
+    if len(bands) != 3:
+        return None
+    flux, flux_err = (view.cut(cube[name].values[list(bands)]) for name in ("flux", "flux_err"))
+    return colour_image(flux, flux_err, region[view.rows, view.columns])
+
+
 def _median(values: Floats) -> float:
     """Return the median of the finite values; NaN where there is none."""
     finite = values[np.isfinite(values)]
@@ -210,10 +233,7 @@ def draw_image(
 ) -> None:
     """Draw the galaxy: in colour where three bands are well seen, else one band."""
     bands = composite_bands(cube, region)
-    image = None
-    if len(bands) == 3:
-        flux, flux_err = (view.cut(cube[name].values[bands]) for name in ("flux", "flux_err"))
-        image = colour_image(flux, flux_err, region[view.rows, view.columns])
+    image = composite(cube, region, view, bands=bands)
     if image is None:
         band = middle_band(cube)
         draw_map(

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from pxdask.core.errors import SchemaError
-from pxdask.core.files import write_with
 from pxdask.core.schema import BINS, FIT
 from pxdask.kernels.bandpass import flux_per_wavelength
 from pxdask.kernels.emission_lines import EMISSION_LINES
 from pxdask.plots.panels import ACCENTS, INK
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -99,8 +98,7 @@ def spectrum_figure(
         )
     if not 0 <= number < bins.sizes["bin"]:
         raise SchemaError(f"no bin {number}; wanted one from 0 to {bins.sizes['bin'] - 1}")
-    figure = Picture(figsize=(15, 6), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(15, 6), dpi=_DPI)
     figure.suptitle(title, x=0.06, y=0.965, ha="left", fontsize=14, color=INK, weight="bold")
     place = figure.add_gridspec(
         2, 2, left=0.06, right=0.985, top=0.87, bottom=0.095, wspace=0.12, hspace=0.0,
@@ -140,11 +138,7 @@ def write_spectrum_figure(
         If the file cannot be written.
     """
     figure = spectrum_figure(bins, number=number, redshift=redshift, title=title, fit=fit)
-
-    def save(part: Path) -> None:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI)
 
 
 def _per_angstrom(flux: Floats, pivot: Floats) -> Floats:

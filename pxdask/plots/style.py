@@ -11,13 +11,12 @@ import numpy as np
 from astropy.units import DexUnit, Unit
 from cycler import cycler
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import refuse_existing, write_with
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,8 +124,7 @@ def canvas(*, width: float, height: float, title: str) -> Figure:
     title : str
         Above, on the left; "" for none.
     """
-    figure = Picture(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, weight="bold")
     return figure
@@ -150,8 +148,7 @@ def map_grid(n_row: int, n_column: int, *, title: str) -> tuple[Figure, list[lis
     side, bar, left, right, foot, top, gap = 2.35, 0.95, 0.62, 0.9, 0.5, 0.42, 0.22
     wide = left + n_column * side + (n_column - 1) * bar + right
     high = foot + n_row * side + (n_row - 1) * gap + top
-    figure = Picture(figsize=(wide, high), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(wide, high), dpi=DPI)
     figure.suptitle(
         title, x=0.1 / wide, y=1 - 0.1 / high, ha="left", va="top", fontsize=12, color=INK,
         weight="bold",
@@ -247,8 +244,10 @@ def write_figure(
         )
     refuse_existing(to, overwrite=overwrite)
     words = "\n".join(about) or None
+    if kind == ".png":
+        write_png(to, figure, dpi=DPI, about=words)
+        return to
     metadata: dict[str, dict[str, object]] = {
-        ".png": {"Software": None, "Description": words},
         ".pdf": {"CreationDate": None, "Subject": words},
         ".svg": {"Date": None, "Description": words},
     }

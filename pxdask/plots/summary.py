@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 
-from pxdask.core.files import write_with
+from pxdask.plots.bin_maps import by_distance
 from pxdask.plots.panels import INK, NEUTRAL, Window, draw_map, draw_sed, frame, window
-from pxdask.plots.picture import Picture
+from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.seds import describe
 from pxdask.plots.sky import draw_image, middle_band, snr_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -60,8 +60,7 @@ def summary_figure(
     figure : matplotlib.figure.Figure
         Independent of pyplot; save it, or show it in a notebook.
     """
-    figure = Picture(figsize=(17, 12.2), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(17, 12.2), dpi=_DPI)
     figure.suptitle(title, x=0.05, y=0.975, ha="left", fontsize=17, color=INK, weight="bold")
     sky = figure.add_gridspec(
         2, 4, left=0.05, right=0.945, top=0.925, bottom=0.385, wspace=0.4, hspace=0.16
@@ -115,12 +114,7 @@ def write_summary(
         If the file cannot be written.
     """
     figure = summary_figure(maps=maps, cube=cube, bins=bins, fit=fit, title=title)
-
-    def save(part: Path) -> None:
-        words = {"Software": None, "Description": about}
-        figure.savefig(part, format="png", dpi=_DPI, metadata=words)
-
-    write_with(save, Path(path))
+    write_png(path, figure, dpi=_DPI, about=about)
 
 
 def _draw_snr(axes: Axes, cube: xr.Dataset, view: Window) -> None:
@@ -181,13 +175,6 @@ def _two_bins(cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> list[int]:
     if not candidates.size:
         return []
     central = int(candidates[np.argmax(np.nan_to_num(density[candidates], nan=-np.inf))])
-    y, x = np.nonzero(bins["bin_map"].values >= 0)
-    members = bins["bin_map"].values[y, x]
-    centres = [
-        np.bincount(members, weights=axis, minlength=n_pix.size) / np.maximum(n_pix, 1)
-        for axis in (y, x)
-    ]
-    distance = np.hypot(*(axis[candidates] - axis[central] for axis in centres))
-    by_distance = candidates[np.argsort(distance, kind="stable")]
-    outer = int(by_distance[int(0.75 * (by_distance.size - 1) + 0.5)])
+    order = by_distance(bins["bin_map"].values, centre=central, among=candidates)
+    outer = int(order[int(0.75 * (order.size - 1) + 0.5)])
     return [central] if outer == central else [central, outer]

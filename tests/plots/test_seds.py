@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_hex
 
 from pxdask.core.errors import DataError, SchemaError
 from pxdask.fitting.components import MODEL_SED
@@ -139,6 +140,28 @@ def test_pixels_are_those_of_the_bin_and_the_mean_is_its(galaxy):
     for row in rows:
         assert any(np.array_equal(row, one, equal_nan=True) for one in wanted)
     assert f"of {inside.sum()} pixels" in " ".join(t.get_text() for t in axes.legend_.texts)
+
+
+@pytest.mark.parametrize("one_bin", [False, True])
+def test_pixels_have_the_colours_of_their_lines(one_bin):
+    """Of the brightest and the faintest, whose lines are the first and the last; others: white."""
+    parts = made(one_bin=one_bin)
+    cube, bins, number = parts["cube"], parts["bins"], 0 if one_bin else 2
+    axes, _, near = pixels_figure(cube, bins, number=number, title="").axes
+    lines = [line for line in axes.lines if line.get_linewidth() == 0.7][:-1]
+    inside = bins["bin_map"].values == number
+    light = np.where(inside, cube["flux"].values.sum(axis=0, dtype=float), np.nan)
+    picture = near.images[0]
+    colours = picture.cmap(picture.norm(picture.get_array()))
+    painted = picture.get_array().filled(0.0) >= 1  # of the bin
+    cut = light[np.isfinite(light)]
+    found = colours[painted][:, :3]
+    assert len(found) == cut.size
+    for at, line in ((np.argmin(cut), lines[0]), (np.argmax(cut), lines[-1])):
+        assert to_hex(found[at]) == line.get_color()
+    white = [to_hex(each) == "#ffffff" for each in found]
+    assert sum(white) == cut.size - len(lines)
+    assert ("white" in near.get_title(loc="left")) == any(white)
 
 
 def test_one_pixel_has_its_own_sed(galaxy):

@@ -7,13 +7,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 from pxdask.core.errors import PxdaskError
-from pxdask.plots.panels import INK, colour_image, draw_map, window
-from pxdask.plots.sky import composite_bands, draw_image, middle_band, snr_of
+from pxdask.plots.bin_maps import by_distance, painted
+from pxdask.plots.panels import INK, draw_map, window
+from pxdask.plots.picture import Picture as Drawing
+from pxdask.plots.picture import png_bytes
+from pxdask.plots.sky import composite, composite_bands, draw_image, middle_band, snr_of
 from pxdask.plots.style import styled
 from pxdask.plots.summary import PROPERTIES
 from pxdask.report.labels import name_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from pxdask.plots.panels import Window
@@ -59,7 +61,7 @@ def map_panels(data: GalaxyData) -> tuple[Picture, ...]:
     name = str(cube["band"].values[band])
 
     scale = float(maps.attrs["kpc_per_pixel"])
-    chi2 = _painted(data.fit["chi2"].values, bins["bin_map"].values)
+    chi2 = painted(data.fit["chi2"].values, bins["bin_map"].values)
     panels: list[tuple[str, str, Callable[[Axes], None]]] = [
         (
             "Image",
@@ -119,11 +121,7 @@ def thumbnail(data: GalaxyData) -> bytes:
     if not inside.any():
         return b""
     view = window(str(cube.attrs["wcs"]), inside)
-    bands = composite_bands(cube, inside)
-    image: NDArray[np.float64] | None = None
-    if len(bands) == 3:
-        flux, flux_err = (view.cut(cube[name].values[bands]) for name in ("flux", "flux_err"))
-        image = colour_image(flux, flux_err, inside[view.rows, view.columns])
+    image = composite(cube, inside, view, bands=composite_bands(cube, inside))
     if image is None:
         flux = np.nan_to_num(view.cut(cube["flux"].values[middle_band(cube)]))
         top = float(np.percentile(flux, 99.5))
@@ -139,8 +137,7 @@ def thumbnail(data: GalaxyData) -> bytes:
 
 def _panel(title: str, alt: str, make: Callable[[Axes], None]) -> Picture:
     """Return one panel of maps."""
-    figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Drawing(figsize=_SIZE, dpi=_DPI)
     axes = figure.add_axes((0.18, 0.17, 0.55, 0.78))
     make(axes)
     axes.set_title("")
@@ -151,17 +148,8 @@ def _panel(title: str, alt: str, make: Callable[[Axes], None]) -> Picture:
 
 def _picture(figure: Figure, *, title: str, alt: str, wide: bool = False) -> Picture:
     """Return a figure as a picture."""
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
     width, height = (round(side * _DPI) for side in figure.get_size_inches())
-    return Picture(title, alt, file.getvalue(), width, height, wide=wide)
-
-
-def _painted(values: NDArray[np.float64], bin_map: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return values of bins on their pixels, NaN outside."""
-    painted = np.full(bin_map.shape, np.nan)
-    painted[bin_map >= 0] = values[bin_map[bin_map >= 0]]
-    return painted
+    return Picture(title, alt, png_bytes(figure, dpi=_DPI), width, height, wide=wide)
 
 
 def _range(values: NDArray[np.floating]) -> str:
@@ -175,14 +163,6 @@ def _range(values: NDArray[np.floating]) -> str:
 
 def _outer(data: GalaxyData, central: int) -> int:
     """Return a fitted bin farther from the central one than three quarters of the others."""
-    bin_map = data.bins["bin_map"].values
-    y, x = np.nonzero(bin_map >= 0)
-    members, n_bin = bin_map[y, x], data.bins.sizes["bin"]
-    n_pix = np.maximum(np.bincount(members, minlength=n_bin), 1)
-    places = np.array(
-        [np.bincount(members, weights=axis, minlength=n_bin) / n_pix for axis in (y, x)]
-    )
-    distance = np.hypot(*(places - places[:, [central]]))
     fitted = np.flatnonzero(np.isfinite(data.fit["chi2"].values))
-    order = fitted[np.argsort(distance[fitted], kind="stable")]
+    order = by_distance(data.bins["bin_map"].values, centre=central, among=fitted)
     return int(order[round(0.75 * (order.size - 1))]) if order.size else central

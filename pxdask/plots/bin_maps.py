@@ -1,0 +1,69 @@
+"""What figures ask of a bin map: values on its pixels, bins by their distance from one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pxdask.core.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def painted(values: NDArray[np.generic], bin_map: NDArray[np.integer]) -> Floats:
+    """Return a map (ny, nx) of bins' values (n_bin,), NaN where no bin is.
+
+    Parameters
+    ----------
+    values : (n_bin,)
+        A number of each bin [any unit].
+    bin_map : (ny, nx) int
+        Bin of each pixel, from 0; negative where none.
+    """
+    inside = bin_map >= 0
+    found = np.full(bin_map.shape, np.nan)
+    found[inside] = values[bin_map[inside]]
+    return found
+
+
+def by_distance(
+    bin_map: NDArray[np.integer], *, centre: int, among: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return bins in the order of the distance between their middle and that of one of them.
+
+    Parameters
+    ----------
+    bin_map : (ny, nx) int
+        Bin of each pixel, from 0; negative where none.
+    centre : int
+        The bin from which distances are.
+    among : (n,) int
+        Numbers of the bins to put in order.
+
+    Returns
+    -------
+    order : (n,) int64
+        The same numbers; of equal distances the first comes first. The middle of a bin is the
+        mean place of its pixels, of one without any the origin.
+    """
+    y, x = np.nonzero(bin_map >= 0)
+    members = bin_map[y, x]
+    least = 1 + max(centre, int(np.max(among, initial=0)))  # the last bins may have no pixels
+    n_pix = np.maximum(np.bincount(members, minlength=least), 1)
+    middles = [np.bincount(members, weights=at, minlength=least) / n_pix for at in (y, x)]
+    distance = np.hypot(*(at[among] - at[centre] for at in middles))
+    return np.asarray(among[np.argsort(distance, kind="stable")], np.int64)
+
+
+def require_bin(dataset: xr.Dataset, *numbers: int) -> None:
+    """Raise `DataError` if a bin is not there."""
+    for number in numbers:
+        if not 0 <= number < dataset.sizes["bin"]:
+            raise DataError(
+                f"there is no bin {number}; wanted one of 0 to {dataset.sizes['bin'] - 1}"
+            )
