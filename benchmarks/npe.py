@@ -58,7 +58,10 @@ def measure(n_mocks: int = N_MOCK) -> list[Row]:
     make_mocks(chosen.model_library, chosen.noise, n=n_mocks, seed=4, settings=settings)
     mock_seconds = process_time() - begin
     library = chosen.at(REDSHIFT, made.network, n_models=N_MODEL)
-    mocks = make_mocks(library, chosen.noise, n=2 * N_SED, seed=3, settings=settings)
+    mocks = make_mocks(
+        library, chosen.noise, n=2 * N_SED, seed=3, settings=settings,
+        points="random",
+    )  # fmt: skip
     mocks = mocks.rows(slice(N_SED))
     time = cpu_seconds(lambda: draws_of(made.network, mocks, n_draws=N_DRAWS, redshift=REDSHIFT))
     rows = [

@@ -123,7 +123,7 @@ def pools(chosen: Problem, network: Network) -> dict[str, list[Pool]]:
         bad_error = np.hypot(bad.flux_err, chosen.settings.systematic_error * bad.flux)
         many = make_mocks(
             at_redshift(chosen.model_library, redshift), chosen.noise, n=4 * N_LARGEST * N_SED,
-            seed=SEED + round(1000 * redshift), settings=chosen.settings,
+            seed=SEED + round(1000 * redshift), settings=chosen.settings, points="random",
         )  # fmt: skip
         faint = many.rows(np.flatnonzero(snr_of(many) < BINS[0][0])[: N_LARGEST * N_SED])
         seds = (

@@ -112,7 +112,7 @@ def ratios(chosen: Problem) -> tuple[list[Ratios], list[Ratios]]:
         library = at_redshift(chosen.model_library, truth)
         made = make_mocks(
             library, chosen.noise, n=5 * N_SED, seed=TEST_SEED + round(1000 * truth),
-            settings=chosen.settings,
+            settings=chosen.settings, points="random",
         )  # fmt: skip
         snr = snr_of(made)
         inside = (snr >= BINS[0][0]) & (snr < BINS[-1][1])

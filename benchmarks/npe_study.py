@@ -168,13 +168,16 @@ def trained(chosen: Problem, *, kept: Path | None = None) -> Trained:
 def test_mocks(chosen: Problem, n: int) -> Mocks:
     """Return mocks that the network has not seen."""
     return make_mocks(
-        chosen.model_library, chosen.noise, n=n, seed=TEST_SEED, settings=chosen.settings
-    )
+        chosen.model_library, chosen.noise, n=n, seed=TEST_SEED, settings=chosen.settings,
+        points="random",
+    )  # fmt: skip
 
 
-def draws_of(network: Network, mocks: Mocks, *, n_draws: int, redshift: float = 0.0) -> Draws:
-    """Return draws of mocks."""
-    rngs = [stream(TEST_SEED, "draws", k) for k in range(len(mocks))]
+def draws_of(
+    network: Network, mocks: Mocks, *, n_draws: int, redshift: float = 0.0, first: int = 0
+) -> Draws:
+    """Return draws of mocks, the first of which has a number in a longer row."""
+    rngs = [stream(TEST_SEED, "draws", first + k) for k in range(len(mocks))]
     z = np.full(len(mocks), redshift) if mocks.redshift is None else mocks.redshift
     return network.draw(mocks.flux, mocks.error, redshift=z, rngs=rngs, n_draws=n_draws)
 
@@ -232,7 +235,7 @@ def mocks_at(chosen: Problem, redshift: float, *, n: int, seed: int | None = Non
     made = make_mocks(
         at_redshift(chosen.model_library, redshift), chosen.noise, n=4 * n,
         seed=TEST_SEED + round(100 * redshift) if seed is None else seed,
-        settings=chosen.settings,
+        settings=chosen.settings, points="random",
     )  # fmt: skip
     snr = snr_of(made)
     return made.rows(np.flatnonzero((snr >= BINS[0][0]) & (snr < BINS[-1][1]))[:n])

@@ -26,7 +26,7 @@ from pxdask.cli.cluster import ClusterOption, client_of
 from pxdask.cli.cluster import app as cluster_app
 from pxdask.cli.explain import explain, task
 from pxdask.cli.export import export
-from pxdask.cli.failing import EXIT_ERROR, TRACEBACK, guarded
+from pxdask.cli.failing import EXIT_ERROR, TRACEBACK, guarded, resumable
 from pxdask.cli.fit import fit
 from pxdask.cli.importing import import_files
 from pxdask.cli.morphology import morphology
@@ -42,7 +42,7 @@ from pxdask.core.remote import location
 if TYPE_CHECKING:
     from astropy.table import Table as AstropyTable
 
-    from pxdask.survey.results import Run
+    from pxdask.survey.results import Run, RunRecords
 
 EXIT_FAILURES = 1
 """The run went through, but some galaxies failed."""
@@ -160,10 +160,12 @@ def check(
     """
     from pxdask.core.config import SurveyConfig  # noqa: PLC0415
     from pxdask.core.config import data_root as root_of  # noqa: PLC0415
+    from pxdask.core.rows import column_units  # noqa: PLC0415
     from pxdask.io.catalog import read_catalog  # noqa: PLC0415
     from pxdask.survey.preflight import preflight  # noqa: PLC0415
 
-    table, settings = read_catalog(catalog), SurveyConfig.load(config)
+    settings = SurveyConfig.load(config)
+    table = read_catalog(catalog, units=column_units(settings))
     root = str(Path(root_of(data_root)).resolve())
     found = preflight(table, settings, root=root, store=location(store))
     good = 0 if found.fatal else len(table) - len(found.bad_galaxies)
@@ -215,7 +217,7 @@ def run(
     """
     from pxdask.survey.submit import submit  # noqa: PLC0415
 
-    with ExitStack() as stack:
+    with resumable(store), ExitStack() as stack:
         done = submit(
             catalog,
             config,
@@ -249,7 +251,7 @@ def resume(
     """Go on with a run, by its own copy of settings and catalogue."""
     from pxdask.survey.submit import resume as go_on  # noqa: PLC0415
 
-    with ExitStack() as stack:
+    with resumable(store), ExitStack() as stack:
         done = go_on(
             store,
             client_of(stack, cluster),
@@ -286,16 +288,30 @@ def status(
     every: Annotated[float, typer.Option(help="time between two looks [s]", min=0.1)] = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run has done, and what failed with the reason."""
-    from pxdask.survey.results import open_run  # noqa: PLC0415
+    """Show what a run has done, and what failed with the reason.
 
-    done = open_run(store)
+    Where its settings cannot be read, so much as its manifest tells, and why they cannot.
+    """
+    from pxdask.core.errors import ConfigError  # noqa: PLC0415
+    from pxdask.survey.results import open_records, open_run  # noqa: PLC0415
+
+    try:
+        done = open_run(store)
+    except ConfigError:
+        if not (watch or as_json) and (records := open_records(store)):
+            _show_status(records)
+        raise
     if watch:
         watch_run(done, every_s=every)
         return
     if as_json:
         typer.echo(json.dumps(_status_values(done), indent=2))
         return
+    _show_status(done)
+
+
+def _show_status(done: RunRecords) -> None:
+    """Print what was done, and what failed."""
     out.print(_rich(done.status(), "stages"))
     _show_failures(done)
     n_done, n_all = len(done.finished()), len(done.galaxies)
@@ -334,7 +350,7 @@ def _list_maps(done: Run) -> None:
         out.print(f"... and {len(finished) - MAX_SHOWN} more galaxies")
 
 
-def _show_failures(done: Run) -> None:
+def _show_failures(done: RunRecords) -> None:
     """Print each failure with its reason."""
     failures = done.failures()
     for row in failures[:MAX_SHOWN]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from rich.console import Console
 
 from pxdask.core.config import cache_folder, wants_traceback
 from pxdask.core.errors import PxdaskError
+from pxdask.core.remote import location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 EXIT_ERROR = 2
 """Nothing was done: an argument, the configuration or the catalogue is wrong."""
@@ -46,6 +48,19 @@ def guarded(app: Callable[..., Any], words: Sequence[str]) -> None:
         fault = f"unforeseen error: {type(error).__name__}: {first}"
         _say(text if shown else "", f"{fault}; {_place(text, left)}")
         raise SystemExit(EXIT_UNFORESEEN) from None
+
+
+@contextmanager
+def resumable(store: str) -> Iterator[None]:
+    """Say how to go on with a run, if who started it interrupts it; then let that go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from pxdask.survey.results import RUN  # noqa: PLC0415  commands load what they need
+
+        begun = (location(store) / RUN).is_file()
+        _say(f"interrupted; go on with `pxdask resume {store}`" if begun else "interrupted")
+        raise
 
 
 def _place(text: str, words: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import refuse_existing
+from pxdask.core.spans import span_of
 
 if TYPE_CHECKING:
     from pxdask.npe import Network, NoiseModel
@@ -82,7 +82,7 @@ def train(
     goes_on, start = bool(_kept(checkpoint)), time.monotonic()
     with shown_training() as report:
         network = training.network(report=report, checkpoint=checkpoint)
-    took = timedelta(seconds=round(time.monotonic() - start))
+    took = span_of(time.monotonic() - start)
     publish(network.to_dataset(), path)
     for kept in _kept(checkpoint):
         kept.unlink(missing_ok=True)

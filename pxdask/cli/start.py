@@ -40,6 +40,8 @@ def init(
     _say(str(written.config))
     _say(str(written.catalog))
     _say("give paths and galaxies, then:")
+    for name in written.absent:
+        _say(f"pxdask filters add {name} FILE-OF-CURVE # which is not in the library")
     _say(f"pxdask check {written.catalog} {written.config} --data-root FOLDER-OF-IMAGES")
 
 

@@ -31,32 +31,34 @@ def verify(
     store: RunFolder,
     *,
     remove: Annotated[
-        bool, typer.Option("--remove", help="remove damaged files, to be made by `resume`")
+        bool,
+        typer.Option("--remove", help="remove damaged files, to be made by `resume` or `collect`"),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of a run and compare it with its checksum.
+    """Read all outputs and products of a run and compare them with their checksums.
 
-    Exit code 1 if one is damaged, missing or unreadable.
+    So are what was collected, and the run's own settings and catalogue. Exit code 1 if one is
+    damaged, missing or unreadable.
     """
     from pxdask.survey.care.verify import remove_damaged  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
 
     run = open_run(store)
     found = run.verify()
-    if remove and found.damaged:
-        remove_damaged(run.store, found)
+    removed = remove_damaged(run.store, found) if remove else ()
     if as_json:
-        removed = found.damaged if remove else ()
         typer.echo(json.dumps({"ok": found.ok, **asdict(found), "removed": removed}, indent=2))
     else:
-        _show_verified(run, found, remove=remove)
+        _show_verified(run, found, removed)
     if not found.ok:
         raise typer.Exit(EXIT_DAMAGED)
 
 
-def _show_verified(run: Run, found: Verified, *, remove: bool) -> None:
+def _show_verified(run: Run, found: Verified, removed: tuple[str, ...]) -> None:
     """Tell which files are not what was written, and what can be done."""
+    from pxdask.survey.care.verify import can_be_made, is_collected  # noqa: PLC0415
+
     for word, names in (
         ("damaged", found.damaged),
         ("missing", found.missing),
@@ -71,12 +73,18 @@ def _show_verified(run: Run, found: Verified, *, remove: bool) -> None:
     )
     if found.n_unrecorded:
         _say(f"{found.n_unrecorded} have no recorded checksum; those inside them hold")
-    if remove and found.damaged:
-        _say(f"removed {len(found.damaged)} damaged files")
-    elif found.damaged:
+    if removed:
+        _say(f"removed {len(removed)} damaged files")
+    own = [name for name in found.damaged if not can_be_made(name)]
+    if len(found.damaged) > len(removed) + len(own):
         _say(f"to remove damaged files: pxdask verify {run.store} --remove")
-    if remove or found.missing:
+    for name in own:
+        _say(f"{name} is not what the run was begun with: nothing can make it again")
+    collected = [name for name in (*removed, *found.missing) if is_collected(name)]
+    if len(collected) < len(removed) + len(found.missing):
         _say(f"to make what is not there: pxdask resume {run.store}")
+    if collected:
+        _say(f"to collect again: pxdask collect {run.store}")
 
 
 def collect(
@@ -144,10 +152,15 @@ def gc(
     store: RunFolder,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="remove; without it, only tell")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="remove even if nothing finished would stay")
+    ] = False,
 ) -> None:
     """Remove files that a run has no use for any more; first tell which.
 
-    Those are what nothing reaches from its settings and its catalogue.
+    Those are what nothing reaches from its settings and its catalogue, by this version of pxdask;
+    it is said what has changed. Where that is all that is finished, `--yes` does nothing without
+    `--all`.
     """
     from pxdask.survey.care.space import remove, unreachable  # noqa: PLC0415
     from pxdask.survey.results import open_run  # noqa: PLC0415  commands load what they need
@@ -155,14 +168,25 @@ def gc(
     run = open_run(store)
     found = unreachable(run)
     _list("unreachable", [file.path.relative_to(run.store).as_posix() for file in found.files])
+    for reason in found.why:
+        _say(reason)
     if found.n_kept:
         _say(f"{found.n_kept} galaxies keep all: their inputs cannot be looked at")
     if not found.files:
         _say("nothing to remove")
         return
     amount = f"{number_of(len(found.files), 'file')}, {_size(found.n_bytes)}"
+    galaxies = number_of(found.n_lost, "galaxy", "galaxies")
+    if found.is_all and yes and not every:
+        raise ConfigError(
+            f"{amount} are not removed: among them is all that is finished, of {galaxies};"
+            f" make it anew first (pxdask resume {run.store}), or add --all"
+        )
     if not yes:
-        _say(f"{amount} would be removed; to do so: pxdask gc {run.store} --yes")
+        words = " --yes --all" if found.is_all else " --yes"
+        if found.is_all:
+            _say(f"among them is all that is finished, of {galaxies}")
+        _say(f"{amount} would be removed; to do so: pxdask gc {run.store}{words}")
         return
     remove(run, found)
     _say(f"removed {amount}")

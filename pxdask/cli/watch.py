@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pxdask.core.errors import ConfigError
+from pxdask.core.spans import span_of
 
 if TYPE_CHECKING:
     from pxdask.survey.results import Run
@@ -78,15 +78,10 @@ def _line(summary: Summary) -> str:
     """Return the state in words."""
     words = [f"{summary.finished} of {summary.total} galaxies"]
     words += [f"{summary.failed} failed"] if summary.failed else []
-    words += [f"{summary.rate:.4g} an hour", f"{_span(summary.left_s)} to go"]
+    words += [f"{summary.rate:.4g} an hour", f"{span_of(summary.left_s)} to go"]
     if summary.cpu_s is not None:
         words.append(f"{summary.cpu_s / 3600:.3g} CPU-hours a galaxy")
     return ", ".join(words)
-
-
-def _span(seconds: float | None) -> str:
-    """Return a time span as text."""
-    return "unknown time" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def screen(summary: Summary, *, name: str, place: str, age: float | None) -> Group:
@@ -94,7 +89,7 @@ def screen(summary: Summary, *, name: str, place: str, age: float | None) -> Gro
 
     ``age`` is the time since anything was written [s]; None where nothing has been.
     """
-    newest = "" if age is None else f", newest outcome {_span(age)} ago"
+    newest = "" if age is None else f", newest outcome {span_of(age)} ago"
     parts: list[Text | Table] = [
         Text.assemble((name, "bold"), f"  {place}"),
         Text(f"{_line(summary)}{newest}"),

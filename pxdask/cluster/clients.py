@@ -72,14 +72,24 @@ def connect(kind: str = "local", **options: Any) -> Iterator[Client]:  # noqa: A
         made = makers[kind](**options)
     except TypeError as error:
         raise ConfigError(f"cluster kind {kind!r}: {error}") from error
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER}), made as client:
-        yield client
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER}),
+        ExitStack() as closed,
+        made as client,
+    ):
+        try:
+            yield client
+        except KeyboardInterrupt:
+            closed.enter_context(_quiet())
+            raise
 
 
 @contextmanager
 def _local(workers: int | None = None, memory_limit: str | float = "auto") -> Iterator[Client]:
     """Start worker processes on this machine; nothing listens beyond loopback."""
     from distributed import Client, LocalCluster  # noqa: PLC0415  slow, and not always needed
+
+    from pxdask.cluster.undisturbed import Undisturbed  # noqa: PLC0415  imports distributed
 
     with ExitStack() as stack:
         with warnings.catch_warnings():
@@ -96,18 +106,22 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
             )
         stack.enter_context(cluster)
         client = stack.enter_context(Client(cluster))
-        yield client
-        if client.status == "running":
-            client.run(_hush, on_error="ignore")
-        with _quiet():
-            stack.close()
+        client.register_plugin(Undisturbed())
+        try:
+            yield client
+        finally:
+            if client.status == "running":
+                client.run(_hush, on_error="ignore")
+            with _quiet():
+                stack.close()
 
 
 def _hush() -> None:
     """Let what Dask says of itself in this process be for nobody.
 
-    All work is done when workers end. That one still greets a scheduler that is gone, or takes
-    seconds to die on a busy machine, is logged as an error with a traceback, and is none.
+    All work is done, or given up, when workers end. That one still greets a scheduler that is
+    gone, drops a task, or takes seconds to die on a busy machine, is logged as an error with a
+    traceback, and is none.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
 

@@ -222,6 +222,8 @@ def _arguments(kind: str, settings: QueueSettings) -> dict[str, Any]:
         values["memory_property"] = "not_applicable"
     arguments = {word: values[key] for key, word in queue.words.items()}
     directives: object = list(settings.directives)
+    if kind == "oar":
+        directives = _with_logs(settings)
     if kind == "htcondor":
         directives = _assignments(settings.directives)
     return {
@@ -252,6 +254,19 @@ def _worker_words(settings: QueueSettings) -> list[str]:
         "--dashboard-address",
         f"{LOOPBACK}:0",
     ]
+
+
+def _with_logs(settings: QueueSettings) -> list[str]:
+    """Return OAR's directives with where a job prints to, of which dask-jobqueue does not tell it.
+
+    OAR puts the job's number for ``%jobid%``. What the user names comes first.
+    """
+    given = list(settings.directives)
+    start = f"{_logs(settings)}/{JOB_NAME}-%jobid%"
+    for words, ending in ((("-O", "--stdout"), "out"), (("-E", "--stderr"), "err")):
+        if not any(line.strip().startswith(words) for line in given):
+            given.append(f"{words[0]} {start}.{ending}")
+    return given
 
 
 def _assignments(directives: tuple[str, ...]) -> dict[str, str]:

@@ -63,6 +63,8 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
+    except StoreError:
+        raise  # of what is read to be written
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error}") from error
     finally:

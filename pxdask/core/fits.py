@@ -43,6 +43,11 @@ class McmcConfig(Settings):
         unit=TEXT,
         about="steps' worth of draws by which the mixture is learnt first; half of all at most",
     )
+    keep_chains: bool = setting(
+        default=False,
+        unit=TEXT,
+        about="keep samples as chains, of every walker the same steps; default: pooled",
+    )
 
     @model_validator(mode="after")
     def _even(self) -> McmcConfig:
@@ -124,7 +129,7 @@ class SpectrumConfig(Settings):
     """How a spectrum counts beside photometry, or alone."""
 
     use: Literal["both", "photometry", "spectrum"] = setting(
-        "both", unit=TEXT, about="data that are fitted where an SED has both"
+        "both", unit=TEXT, about="data that are fitted; `spectrum` leaves SEDs without one unfitted"
     )
     weight: float = setting(
         1.0, unit=TEXT, about="factor on the spectrum's ln likelihood; photometry's is 1", gt=0
@@ -189,6 +194,17 @@ class FitConfig(Settings):
     nested: NestedConfig = setting(NestedConfig(), unit=TEXT, about="nested sampling")
     npe: NpeConfig = setting(NpeConfig(), unit=TEXT, about="neural posterior estimation")
     spectrum: SpectrumConfig = setting(SpectrumConfig(), unit=TEXT, about="spectra")
+
+    @model_validator(mode="after")
+    def _chains(self) -> FitConfig:
+        if self.mcmc.keep_chains and self.method != "mcmc":
+            raise ValueError(f"mcmc.keep_chains goes with method mcmc, not {self.method}")
+        if self.mcmc.keep_chains and (self.n_samples == 0 or self.n_samples % self.mcmc.n_walkers):
+            raise ValueError(
+                f"n_samples is {self.n_samples}; mcmc.keep_chains wants a multiple of"
+                f" mcmc.n_walkers, {self.mcmc.n_walkers}"
+            )
+        return self
 
 
 class MapConfig(Settings):

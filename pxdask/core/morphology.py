@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import AfterValidator, PositiveInt, model_validator
 
 from pxdask.core.settings import TEXT, NumberOrColumn, Settings, setting
 
@@ -12,11 +13,54 @@ LINKABLE = ("xc", "yc", "theta", "ellip", "r_eff", "n")
 """Shape parameters of a source, which bands may share; of a disc beside it: ``disc_r_eff``, ..."""
 
 
+_DISC_SHAPES = ("disc_theta", "disc_ellip", "disc_r_eff")
+
+SHAPES = {
+    "sersic": LINKABLE,
+    "sersic_exponential": (*LINKABLE, *_DISC_SHAPES),
+    "point": ("xc", "yc"),
+    "sersic_point": LINKABLE,
+}
+"""Shape parameters of each profile."""
+
+ELLIP_RANGE = (0.0, 0.95)
+"""Least and greatest ellipticity."""
+
+INDEX_RANGE = (0.2, 10.0)
+"""Least and greatest Sersic index that can be rendered."""
+
+BULGE_INDEX = (0.5, 10.0)
+"""Least and greatest index of a bulge: flatter ones are rings, and would be of arms."""
+
+
+def shape_range(name: str, profile: str) -> tuple[float, float]:
+    """Return what a shape of a profile lies between; radii, which have an open end at 0, too."""
+    if name.endswith("r_eff"):
+        return 0.0, math.inf
+    if name.endswith("ellip"):
+        return ELLIP_RANGE
+    if name == "n":
+        return BULGE_INDEX if profile == "sersic_exponential" else INDEX_RANGE
+    return -math.inf, math.inf
+
+
+def _positive(value: float | str) -> float | str:
+    """Return a width; refuse a number that is none."""
+    if not isinstance(value, str) and value <= 0:
+        raise ValueError("wanted a width above 0, or a catalogue column that holds one")
+    return value
+
+
 class ShapePrior(Settings):
-    """A normal prior of one shape parameter, instead of that from the image."""
+    """A normal prior of one shape parameter, instead of that from the image.
+
+    It is cut at the ends of what is possible: an ellipticity of 0 +- 0.1 is half of a normal one.
+    """
 
     mean: NumberOrColumn = setting(unit=TEXT, about="mean, or its catalogue column")
-    std: NumberOrColumn = setting(unit=TEXT, about="standard deviation, or its catalogue column")
+    std: Annotated[NumberOrColumn, AfterValidator(_positive)] = setting(
+        unit=TEXT, about="standard deviation, or its catalogue column"
+    )
 
 
 class MorphologyConfig(Settings):
@@ -88,11 +132,24 @@ class MorphologyConfig(Settings):
     @model_validator(mode="after")
     def _names(self) -> MorphologyConfig:
         named = (*self.linked, *self.constant, *self.priors)
-        known = (*LINKABLE, *(f"disc_{name}" for name in ("theta", "ellip", "r_eff")))
+        known = SHAPES["sersic_exponential"]
         if wrong := sorted({name for name in named if name not in known}):
             raise ValueError(f"{wrong} are no shapes; these are {list(known)}")
         if twice := sorted(set(self.linked) & set(self.constant)):
             raise ValueError(f"{twice} are both linked and constant")
+        own = SHAPES[self.profile]
+        if absent := sorted(set(self.priors) - set(own)):
+            raise ValueError(
+                f"priors of {absent}: profile {self.profile} has no such shapes; its own are"
+                f" {list(own)}"
+            )
+        for name, prior in self.priors.items():
+            low, high = shape_range(name, self.profile)
+            mean = prior.mean
+            closed = mean != low or not name.endswith("r_eff")
+            if not isinstance(mean, str) and not (low <= mean <= high and closed):
+                span = "above 0" if name.endswith("r_eff") else f"from {low:g} to {high:g}"
+                raise ValueError(f"the prior of {name} has a mean of {mean:g}; wanted one {span}")
         return self
 
 

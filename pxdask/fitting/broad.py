@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.schema import QUANTILES
-from pxdask.fitting.weighing import AMPLITUDE_NODE, AMPLITUDE_WEIGHTS, Summary
+from pxdask.fitting.weighing import AMPLITUDE_NODE, AMPLITUDE_WEIGHTS, Summary, relative_error
 from pxdask.kernels.broad import broad_sums, make_limits, make_quantities
 from pxdask.kernels.classes import class_summaries
 from pxdask.kernels.vector_sums import N_TOGETHER
@@ -77,8 +77,8 @@ class Sums:
 
     @property
     def sound(self) -> bool:
-        """Whether all costs are known, and none is far below the least that was known before."""
-        return float(self.broad.total) < _SOUND
+        """Whether some model has weight, all costs are known, and none is far below the least."""
+        return 0 < float(self.broad.total) < _SOUND
 
 
 def sums_of_seds(
@@ -153,4 +153,10 @@ def broad_summary(sums: Sums, quantities: Quantities, *, edges: Floats) -> Summa
     )
     moments[:n_scaled] = broad.moments
     moments[:n_scaled, 0] += log_unit
-    return Summary(quantiles, moments[:, 0], np.sqrt(moments[:, 1]), shares[n_scaled:])
+    return Summary(
+        quantiles,
+        moments[:, 0],
+        np.sqrt(moments[:, 1]),
+        shares[n_scaled:],
+        relative_error(float(broad.spread)),
+    )

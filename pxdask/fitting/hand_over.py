@@ -32,25 +32,26 @@ _KEPT_FLAGS = int(Flag.OUT_OF_DISTRIBUTION)
 
 
 def has_spectrum(seds: Seds, settings: FitConfig) -> NDArray[np.bool_]:
-    """Return which SEDs (n_sed,) have a spectrum that is to be fitted.
+    """Return which SEDs (n_sed,) have a spectrum that is to be fitted, or are to have one.
 
     Raises
     ------
     ConfigError
         If there are any, which a network knows nothing of, and nothing is handed over.
     """
-    if seds.spectrum is None or seds.spectrum_err is None or settings.spectrum.use == "photometry":
-        return np.zeros(len(seds), np.bool_)
-    found = np.asarray(np.any(usable_bands(seds.spectrum, seds.spectrum_err), axis=1))
+    use = settings.spectrum.use
+    found = np.full(len(seds), use == "spectrum")
+    if use == "both" and seds.spectrum is not None and seds.spectrum_err is not None:
+        found = np.asarray(np.any(usable_bands(seds.spectrum, seds.spectrum_err), axis=1))
     if np.any(found) and settings.npe.hand_over == "none":
         raise ConfigError(
-            f"{np.count_nonzero(found)} of {len(seds)} SEDs have a spectrum, and a network knows"
-            " photometry alone; wanted fit.npe.hand_over: rdsps or mcmc, or"
-            " fit.spectrum.use: photometry"
+            f"{np.count_nonzero(found)} of {len(seds)} SEDs have a spectrum to fit"
+            f" (fit.spectrum.use: {use}), and a network knows photometry alone; wanted"
+            " fit.npe.hand_over: rdsps or mcmc, or fit.spectrum.use: photometry"
         )
     if np.any(found):
         logger.info(
-            "%d of %d SEDs have a spectrum, which no network knows: fitted by %s",
+            "%d of %d SEDs have a spectrum to fit, which no network knows: left to %s",
             np.count_nonzero(found), len(seds), settings.npe.hand_over,
         )  # fmt: skip
     return found

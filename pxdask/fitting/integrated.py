@@ -60,7 +60,7 @@ class IntegratedStage:
     model_library: Callable[[float], ModelLibrary]
     model_settings: Mapping[str, object]
     name: ClassVar[str] = "integrated"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     inputs: ClassVar[tuple[str, ...]] = ("bins",)
     output: ClassVar[Schema] = FIT
 

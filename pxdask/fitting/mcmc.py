@@ -13,6 +13,7 @@ from pxdask.core.flags import Flag
 from pxdask.fitting.chains import first_chain, run
 from pxdask.fitting.convergence import thinning
 from pxdask.fitting.sample_summary import sample_summary, sampled_dataset, unfitted
+from pxdask.fitting.spectral_form import fit_by_form
 from pxdask.fitting.spectral_term import check_spectral
 from pxdask.fitting.target import Sampled
 
@@ -87,12 +88,18 @@ class McmcModels:
 
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
+        return fit_by_form(self, seds)
+
+    def fit_alike(self, seds: Seds) -> xr.Dataset:
+        """Return the posteriors of some SEDs, all by the likelihood of the settings."""
         sampled, settings = self.sampled, self.sampled.settings
         posteriors: list[SedPosterior] = []
         n_together = seds_together(settings, sampled.simulator.n_dim)
         for first in range(0, len(seds), n_together):
             posteriors += self._some(seds.rows(first, first + n_together))
-        method = {"method": "mcmc", "n_walkers": settings.mcmc.n_walkers}
+        method: dict[str, object] = {"method": "mcmc", "n_walkers": settings.mcmc.n_walkers}
+        if n_chain := chains_kept(settings):
+            method["n_chain"] = n_chain
         return sampled_dataset(posteriors, sampled, seds, method=method, extra=OF_MCMC)
 
     def _some(self, seds: Seds) -> list[SedPosterior]:
@@ -112,6 +119,11 @@ class McmcModels:
         positions = chain.kept()
         n_step, n_walker, n_dim = positions.shape
         spacing = thinning(n_step, n_walker, tau=chain.tau, most=MOST_KEPT)
+        kept = None
+        if n_chain := chains_kept(self.sampled.settings):
+            n_draw = self.sampled.settings.n_samples // n_chain
+            spacing = min(spacing, max(n_step // n_draw, 1))
+            kept = of_chains(len(range(0, n_step, spacing)), n_walker, n_draw=n_draw)
         # counted from the end, so that the last state is kept
         unit = ndtr(positions[::-1][::spacing].reshape(-1, n_dim).astype(np.float64))
         sed = np.full(len(unit), chain.sed)
@@ -131,7 +143,33 @@ class McmcModels:
                 "rhat": chain.rhat,
                 "n_steps": chain.n_step,
             },
+            kept=kept,
         )
+
+
+def chains_kept(settings: FitConfig) -> int:
+    """Return of how many chains samples are kept, one of each walker; 0: they are pooled."""
+    mcmc = settings.mcmc
+    return mcmc.n_walkers if settings.method == "mcmc" and mcmc.keep_chains else 0
+
+
+def of_chains(n_step: int, n_walker: int, *, n_draw: int) -> NDArray[np.intp]:
+    """Return which positions to keep so that samples are chains, one after the other.
+
+    Parameters
+    ----------
+    n_step, n_walker : int
+        Of the positions, (n_step, n_walker), the last step first.
+    n_draw : int
+        Steps wanted of each walker, spread evenly; some come again where there are fewer.
+
+    Returns
+    -------
+    kept : (n_walker * n_draw,) int
+        Of the flattened positions: a walker's are together, from its first to its last.
+    """
+    steps = np.rint(np.linspace(n_step - 1, 0, n_draw)).astype(np.intp)
+    return (steps[None, :] * n_walker + np.arange(n_walker)[:, None]).ravel()
 
 
 def best_mass(target: Target, sed: int, unit: Floats) -> Floats:

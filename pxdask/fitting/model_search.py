@@ -118,20 +118,25 @@ class ModelSearch:
         """Models drawn."""
         return self.n_drawn or self.flux.shape[1]
 
-    @property
-    def _group(self) -> int:
-        """SEDs searched together: as many as a part of the memory holds."""
-        room = _SEARCHED * self.settings.max_memory
-        return int(np.clip(room / (_OF_MODEL * self.flux.shape[1]), 1, GROUP))
+    def _group(self, *, plain: bool = False) -> int:
+        """Return how many SEDs are worked on together: as many as a part of the memory holds.
+
+        Where all are ``plain``, those that most models count for are not listed but summed.
+        """
+        room, n_model = _SEARCHED * self.settings.max_memory, self.flux.shape[1]
+        if plain and self.quantities is not None and not self.mass_priors:
+            n_model = min(n_model, least_broad(n_model))
+        return int(np.clip(room / (_OF_MODEL * n_model), 1, GROUP))
 
     def searched(self, seds: Seds) -> Iterator[Searched]:
         """Yield each SED with how far all models are from it."""
         seds.require_bands(self.flux.shape[0])
         data = observed(seds, self.settings)
         detected = np.where(data.limit, np.nan, data.error)
-        memory = make_found(min(self._group, len(seds)), self.flux.shape[1])
-        for start in range(0, len(seds), self._group):
-            part = slice(start, start + self._group)
+        n_group = self._group(plain=not np.any(data.limit))
+        memory = make_found(min(n_group, len(seds)), self.flux.shape[1])
+        for start in range(0, len(seds), n_group):
+            part = slice(start, start + n_group)
             ready = make_search(data.flux[part], detected[part], unit_flux=self.unit_flux)
             group = range(start, start + ready.norm.size)
             ones = [one_sed(data, i, seds.keys[i]) for i in group]
@@ -199,7 +204,7 @@ class ModelSearch:
             dof=self.dof,
             depth=self.depth,
             keep=self.settings.n_samples > 0,
-            together=self._group,
+            together=self._group(),
         )
 
     def alone(self, one: Searched) -> Searched:

@@ -14,6 +14,7 @@ from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.fitting.sample_summary import sample_summary, sampled_dataset, unfitted
+from pxdask.fitting.spectral_form import fit_by_form
 from pxdask.fitting.spectral_term import check_spectral
 from pxdask.fitting.target import Sampled
 from pxdask.kernels.likelihood import effective_number
@@ -117,6 +118,10 @@ class NestedModels:
 
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
+        return fit_by_form(self, seds)
+
+    def fit_alike(self, seds: Seds) -> xr.Dataset:
+        """Return the posteriors of some SEDs, all by the likelihood of the settings."""
         sampled, settings = self.sampled, self.sampled.settings
         target = sampled.target(seds)
         posteriors = [

@@ -86,7 +86,9 @@ class NpeFitter:
     tail is so heavy that they are not to be believed. So is one with a spectrum, of which the
     network knows nothing.
 
-    An upper limit is a missing band to the network; the likelihood knows it.
+    An upper limit is a missing band to the network; the likelihood knows it. So SEDs with one are
+    re-weighted where ``npe.reweight`` is false, too; and priors that depend on mass, of which a
+    network knows nothing either, are refused there.
     """
 
     settings: FitConfig
@@ -97,7 +99,8 @@ class NpeFitter:
         Raises
         ------
         ConfigError
-            If there is no network, or it was trained for other bands or priors.
+            If there is no network, it was trained for other bands or priors, or a prior depends on
+            mass and draws are not re-weighted.
         DataError
             If the redshift is outside the network's range, and nothing is handed over.
         """
@@ -172,13 +175,14 @@ class NpeModels:
         seds.require_bands(len(self.sampled.model_library.filters))
         # what is not for the network: SEDs with spectra, and those of an unknown redshift
         foreign = has_spectrum(seds, self.settings) | (not self.knows_redshift)
-        posteriors: list[SedPosterior] = []
-        distrusted: list[bool] = []
-        for first in range(0, len(seds), self.n_together):
-            part = slice(first, first + self.n_together)
-            found, bad = self._some(seds.rows(part.start, part.stop), foreign[part])
-            posteriors += found
-            distrusted += bad
+        limited = self._limited(seds) & ~foreign
+        posteriors, distrusted = self.posteriors(seds, foreign=foreign | limited)
+        if weighed := np.flatnonzero(limited).tolist():
+            logger.info("%d of %d SEDs have upper limits: re-weighted", len(weighed), len(seds))
+            some = seds.chosen(np.array(weighed))
+            own = self._weighing.posteriors(some, foreign=np.zeros(len(some), np.bool_))
+            for i, posterior, bad in zip(weighed, *own, strict=True):
+                posteriors[i], distrusted[i] = posterior, bad
         method = {"method": "npe"}
         fit = sampled_dataset(posteriors, self.sampled, seds, method=method, extra=_EXTRA)
         fit = with_blanks(fit, self.settings)
@@ -187,6 +191,40 @@ class NpeModels:
             return fit
         logger.info("%d of %d SEDs are handed over to %s", rows.size, len(seds), self._method)
         return with_handed_over(fit, self._other, seds, rows=rows)
+
+    def posteriors(
+        self, seds: Seds, *, foreign: NDArray[np.bool_]
+    ) -> tuple[list[SedPosterior], list[bool]]:
+        """Return the posteriors of SEDs, and which are not to be believed.
+
+        Parameters
+        ----------
+        seds : Seds
+            Of the library's bands.
+        foreign : (n_sed,) bool
+            SEDs that are not for the network: their posteriors say nothing.
+        """
+        posteriors: list[SedPosterior] = []
+        distrusted: list[bool] = []
+        for first in range(0, len(seds), self.n_together):
+            part = slice(first, first + self.n_together)
+            found, bad = self._some(seds.rows(part.start, part.stop), foreign[part])
+            posteriors += found
+            distrusted += bad
+        return posteriors, distrusted
+
+    def _limited(self, seds: Seds) -> NDArray[np.bool_]:
+        """Return which SEDs have upper limits, of which draws that are not weighed know nothing."""
+        if self.settings.npe.reweight:
+            return np.zeros(len(seds), np.bool_)
+        return np.asarray(np.any(observed(seds, self.settings).limit, axis=1))
+
+    @cached_property
+    def _weighing(self) -> NpeModels:
+        """The same models with draws that are weighed, made when first needed."""
+        npe = self.settings.npe.model_copy(update={"reweight": True})
+        settings = self.settings.model_copy(update={"npe": npe})
+        return NpeFitter(settings).prepare(self.sampled.model_library)
 
     @property
     def _method(self) -> str:

@@ -79,6 +79,8 @@ class InUnits(NamedTuple):
         Of all bands together [1].
     best_snr : (n_sed,) float64
         Of the best band [1].
+    best_raw_snr : (n_sed,) float64
+        The same without the systematic error, which keeps S/N below its inverse [1].
     """
 
     data: Floats
@@ -86,6 +88,7 @@ class InUnits(NamedTuple):
     n_measured: Indices
     snr: Floats
     best_snr: Floats
+    best_raw_snr: Floats
 
 
 def in_units(data: Observed) -> InUnits:
@@ -97,8 +100,11 @@ def in_units(data: Observed) -> InUnits:
     total = np.zeros(len(ratio))
     for band in range(ratio.shape[1]):
         total += ratio[:, band] ** 2
-    best = np.max(ratio, axis=1, initial=0.0)
-    return InUnits(ratio, inverse, np.count_nonzero(measured, axis=1), np.sqrt(total), best)
+    noise = np.where(measured, data.error if data.noise is None else data.noise, 1.0)
+    raw = np.where(measured, data.flux, 0.0) / noise
+    best, best_raw = (np.max(each, axis=1, initial=0.0) for each in (ratio, raw))
+    n_measured = np.count_nonzero(measured, axis=1)
+    return InUnits(ratio, inverse, n_measured, np.sqrt(total), best, best_raw)
 
 
 @dataclass(frozen=True, eq=False)

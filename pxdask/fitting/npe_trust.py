@@ -13,6 +13,7 @@ from pxdask.fitting.downhill import nearest
 from pxdask.fitting.npe_draws import Point
 from pxdask.fitting.outliers import Oddness, OutlierLimit, predictive_p
 from pxdask.fitting.rdsps import MIN_N_EFF
+from pxdask.npe.mocks import greatest_snr
 from pxdask.npe.noise import NoiseModel
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ p-value to 0.05, and for an efficiency of 0.01 to be seen."""
 LIMITS = ("plain", "weighed")
 """Names of a network's limits of outliers: for draws as they are, and for those re-weighted."""
 
+_SYSTEMATIC = ("systematic_error", "systematic_sigma")
+
 
 @dataclass(frozen=True, eq=False)
 class Training:
@@ -55,7 +58,7 @@ class Training:
     noise : NoiseModel
         Errors and missing bands.
     snr : tuple of float
-        Least mean S/N, and that of the best band at most.
+        Least mean S/N, and the greatest of the best band, the systematic error apart.
     missing : float
         Part of the mocks that lost bands at random.
     """
@@ -67,19 +70,20 @@ class Training:
     @classmethod
     def of(cls, network: Network) -> Training:
         """Return those of a network."""
-        npe = network.settings["npe"]
+        npe, noise = network.settings["npe"], NoiseModel.from_json(network.noise_json)
         low, high = npe["snr"]
-        return cls(NoiseModel.from_json(network.noise_json), (low, high), npe["missing"])
+        systematic = {name: network.settings[name] for name in _SYSTEMATIC}
+        return cls(noise, (low, greatest_snr(noise, high, **systematic)), npe["missing"])
 
     def had(self, units: InUnits, sed: int) -> bool:
         """Return whether there were S/N and missing bands like an SED's.
 
-        Mocks are selected by their mean S/N, at least that of ``snr``; its upper end is about the
-        best band, less what systematic errors make of it.
+        Mocks are selected by their mean S/N, systematic error included, at least that of ``snr``.
+        Its upper end is without: with 5 % of systematic error no S/N is above 20, however bright.
         """
         has = units.inverse[sed] > 0
         mean = np.sum(units.data[sed] * units.inverse[sed]) / np.linalg.norm(units.inverse[sed])
-        if not self.snr[0] <= mean or units.best_snr[sed] > self.snr[1]:
+        if not self.snr[0] <= mean or units.best_raw_snr[sed] > self.snr[1]:
             return False
         patterns = self.noise.patterns
         if np.any(np.all(patterns == has, axis=1)):
@@ -138,7 +142,9 @@ class Trust:
 
         The logarithm of the chance of a good SED as odd, over that of ``false_alarms``.
         """
-        ln_chance = self.limit.ln_chance(found, judge.units, sed, redshift=judge.redshift(sed))
+        ln_chance = self.limit.ln_chance(
+            found, judge.units, sed, redshift=judge.redshift(sed), dof=self.sampled.dof
+        )
         return ln_chance / math.log(self.npe.false_alarms)
 
     def nearest_points(self, judge: Judge, clouds: Sequence[Cloud], sed: Indices) -> list[Near]:
@@ -200,6 +206,7 @@ class Trust:
                 cloud.chi2,
                 cloud.weights.share if self.npe.reweight else even,
                 n_band=int(judge.units.n_measured[sed]),
+                dof=self.sampled.dof,
             ),
             "outlier_score": near.score,
             # of an SED such as no mock was, a network does not know what it tells of redshifts

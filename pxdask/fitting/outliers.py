@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc
 
 from pxdask.core.errors import ConfigError, DataError
+from pxdask.kernels.square_sums import chance_of_squares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,7 +167,8 @@ class OutlierLimit:
     ----------
     chi2, gap : Law or None
         Of the figures of `Oddness`. Without, the chance of a chi-square is that of the true
-        model's, and nothing else is looked at: outliers, and false alarms, are then fewer.
+        model's under the likelihood, and nothing else is looked at: outliers, and false alarms,
+        are then fewer.
     redshift : Law or None
         Without, redshifts are not looked at.
     total : Law or None
@@ -180,7 +181,13 @@ class OutlierLimit:
     total: Law | None = None
 
     def ln_chance(
-        self, found: Oddness, units: InUnits, sed: Indices, *, redshift: Floats | None
+        self,
+        found: Oddness,
+        units: InUnits,
+        sed: Indices,
+        *,
+        redshift: Floats | None,
+        dof: float = math.inf,
     ) -> Floats:
         """Return the natural log of the chance (n_sed,) of a good SED as odd as each, or odder.
 
@@ -194,9 +201,15 @@ class OutlierLimit:
             Which of them.
         redshift : (n_sed,) float64 or None
             Of each, where it is known.
+        dof : float
+            Degrees of freedom of Student's t, where that is the likelihood; what has been learnt
+            is of the likelihood already.
         """
         if self.chi2 is None or self.gap is None or self.total is None:
-            chance = chdtrc(units.n_measured[sed], found.chi2)
+            chance, n_measured = np.ones(sed.size), units.n_measured[sed]
+            for n in np.unique(n_measured[n_measured > 0]).tolist():
+                rows = n_measured == n
+                chance[rows] = chance_of_squares(found.chi2[rows], n=n, dof=dof)
             return np.asarray(np.log(np.maximum(chance, 1e-300)))
         known = what_is_known(units, sed, redshift=redshift)
         total = _total((self.chi2, self.gap, self.redshift), found, known)
@@ -305,7 +318,7 @@ def _dot(known: Floats, coefficients: Sequence[float]) -> Floats:
     return total
 
 
-def predictive_p(chi2: Floats, share: Floats, *, n_band: int) -> float:
+def predictive_p(chi2: Floats, share: Floats, *, n_band: int, dof: float = math.inf) -> float:
     """Return how probable data as far from the models of the posterior as these are, or farther.
 
     Parameters
@@ -316,13 +329,15 @@ def predictive_p(chi2: Floats, share: Floats, *, n_band: int) -> float:
         Their weights, which add up to 1.
     n_band : int
         Bands measured; NaN is returned where there is none.
+    dof : float
+        Degrees of freedom of Student's t, where that is the likelihood.
 
     Notes
     -----
     Posterior predictive p-value (Gelman, Meng & Stern 1996, Statistica Sinica 6, 733) of
-    chi-square; data that a draw predicts have a chi-square of ``n_band`` degrees of freedom, so
-    that none need be made.
+    chi-square, whose law is known for data that a draw predicts, so that none need be made: it
+    has ``n_band`` degrees of freedom, or is the sum of so many squares of Student's t.
     """
     if n_band == 0:
         return math.nan
-    return float(np.sum(share * chdtrc(n_band, chi2)))
+    return float(np.sum(share * chance_of_squares(chi2, n=n_band, dof=dof)))

@@ -16,7 +16,7 @@ from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.core.schema import FIT, QUANTILES, SEDS
 from pxdask.fitting.draws import drawn_seds, star_formation_rates
-from pxdask.fitting.tables import add_results, flag_words, results_of
+from pxdask.fitting.tables import NUMBERS, add_results, flag_words, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FLAM = "erg / (s cm2 Angstrom)"
-
-_NUMBERS = (
-    "chi2",
-    "n_used",
-    "n_eff",
-    "ln_evidence",
-    "ln_evidence_err",
-    "acceptance",
-    "tau",
-    "rhat",
-    "n_steps",
-    "spectrum_chi2",
-    "spectrum_n_used",
-)
-"""Variables of fit/2 that are one number an SED, in the order of the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +156,7 @@ class FittedSeds:
         if not self.free_redshift:
             table["redshift"] = self.seds["redshift"].values
         add_results(table, self.fit)
-        for name in _NUMBERS:
+        for name in NUMBERS:
             if name in self.fit:
                 table[name] = self.fit[name].values
                 table[name].info.description = str(self.fit[name].attrs["long_name"])
@@ -280,15 +265,21 @@ class FittedSeds:
         )
 
     def to_arviz(self) -> Any:  # noqa: ANN401  an arviz InferenceData, whose package is optional
-        """Return the samples as arviz InferenceData: one chain, with the dimension ``sed``.
+        """Return the samples as arviz InferenceData, with the dimension ``sed``.
+
+        Chains are those of MCMC's walkers where ``fit.mcmc.keep_chains`` was set: of each the
+        same steps, spread evenly over what follows burn-in, so that R-hat can be computed of them.
+        Else there is one chain, whose samples were drawn at random from all walkers, which were
+        thinned, or from the weighted models of another method: neither R-hat nor an
+        autocorrelation of it means anything; those of the walkers are `rhat` and `tau` of
+        `summary`.
 
         Raises
         ------
         ConfigError
             If arviz is not installed, or no samples were kept.
         """
-        samples = self.sample()
-        posterior = samples.rename(bin="sed", sample="draw").expand_dims(chain=[0])
+        posterior = _as_chains(self.sample(), int(self.fit.attrs.get("n_chain", 1)))
         observed = self.seds[["flux", "flux_err"]].rename(bin="sed")
         with warnings.catch_warnings():
             # arviz tells every user of its next major version when it is imported
@@ -365,3 +356,14 @@ class FittedSeds:
             words = flag_words(self.fit["flags"].values[row]) if "flags" in self.fit else ""
             raise DataError(f"SED {self.ids[row]!r} has no posterior: {words or 'not finite'}")
         return values
+
+
+def _as_chains(samples: xr.Dataset, n_chain: int) -> xr.Dataset:
+    """Return samples (bin, sample), chain after chain, as (sed, chain, draw)."""
+    shape = (samples.sizes["bin"], n_chain, samples.sizes["sample"] // n_chain)
+    variables = {
+        name: (("sed", "chain", "draw"), value.values.reshape(shape), value.attrs)
+        for name, value in samples.data_vars.items()
+    }
+    numbers = {"chain": np.arange(n_chain), "draw": np.arange(shape[2])}
+    return xr.Dataset(variables, {"id": ("sed", samples["id"].values), **numbers})

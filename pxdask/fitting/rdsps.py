@@ -52,7 +52,8 @@ class RdspsFitter:
     The weight is the likelihood at the best amplitude, as published, not its integral over a
     prior of ln(mass), which has a further factor sigma_s / s. Ranks of 500 truths drawn from the
     prior (BC03, 8 bands, 65,536 models) are as even with the one as with the other: 68 %
-    intervals of mass cover 70 and 69 % at S/N 3, 67 and 67 % at S/N 10.
+    intervals of mass cover 70 and 69 % at S/N 3, 67 and 67 % at S/N 10. The evidence does have it
+    (`pxdask.fitting.over_mass`), so that it means the same as that of samplers.
 
     The published method takes the amplitude as known. Here each model is split into three,
     at its best amplitude s, at s (1 + r) and at s / (1 + r), where r = 0.98 sigma_s / s, with

@@ -12,6 +12,7 @@ from pxdask.core.flags import Flag
 from pxdask.core.random import stream
 from pxdask.fitting.broad import broad_summary
 from pxdask.fitting.model_search import NEGLECTED, ModelSearch
+from pxdask.fitting.over_mass import ln_over_mass
 from pxdask.fitting.results import SedPosterior, fit_dataset, nothing, odd_flux
 from pxdask.fitting.target import LEANING
 from pxdask.fitting.weighing import Weighed, drawn_models, samples_of, summarise, weigh
@@ -36,6 +37,15 @@ MIN_N_EFF = 10.0
 """Effective number of models below which a posterior is flagged FEW_MODELS. Of BC03 models with
 8 bands, 68 % intervals covered 65 % at a median of 140, 68 % above 800; below ten they are no
 more than the gaps of the library [1]."""
+
+
+@dataclass(frozen=True)
+class _Amplitude:
+    """Amplitude of the best model, its error [Msun], and the form of its likelihood."""
+
+    value: float
+    err: float
+    dof: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -138,8 +148,18 @@ class RdspsModels(ModelSearch):
             return found
         return Weighed(found.scale, found.ln_weight + self.ln_factor[models])
 
-    def posterior(self, sed: OneSed, models: NDArray[np.int64], weighed: Weighed) -> SedPosterior:
-        """Return a posterior that is summed model by model."""
+    def posterior(
+        self,
+        sed: OneSed,
+        models: NDArray[np.int64],
+        weighed: Weighed,
+        *,
+        dof: float | None = None,
+    ) -> SedPosterior:
+        """Return a posterior that is summed model by model.
+
+        ``dof`` is of the likelihood that the amplitude has; default: of the bands'.
+        """
         at, weights = posterior_weights(
             weighed.ln_weight, neglected=NEGLECTED, n_model=self.n_model
         )
@@ -171,9 +191,10 @@ class RdspsModels(ModelSearch):
         if self.ln_factor is not None:
             ln_likelihood = ln_likelihood - self.ln_factor[models[at]]
         best = int(np.argmax(ln_likelihood))
-        return self._finished(
-            sed, summary, models[at[best]], float(scale.value[best]), n_eff, ln_evidence
+        amplitude = _Amplitude(
+            float(scale.value[best]), float(scale.err[best]), self.dof if dof is None else dof
         )
+        return self._finished(sed, summary, models[at[best]], amplitude, n_eff, ln_evidence)
 
     def _broad(self, one: Searched, sums: Sums, quantities: Quantities) -> SedPosterior:
         """Return a posterior that is summed by classes of values."""
@@ -192,8 +213,8 @@ class RdspsModels(ModelSearch):
             least += sums.norm - float(np.float32(sums.norm))
         ln_evidence = ln_peak(sed.error, dof=self.dof) - 0.5 * least
         ln_evidence += math.log(total / self.n_model)
-        at_best = float(weighed.scale.value[0])
-        return self._finished(sed, summary, best, at_best, total**2 / squares, ln_evidence)
+        amplitude = _Amplitude(float(weighed.scale.value[0]), float(weighed.scale.err[0]), self.dof)
+        return self._finished(sed, summary, best, amplitude, total**2 / squares, ln_evidence)
 
     def _rng(self, sed: OneSed) -> np.random.Generator | None:
         """Return the stream of an SED's samples, where there are any."""
@@ -204,18 +225,29 @@ class RdspsModels(ModelSearch):
         sed: OneSed,
         summary: Summary,
         best: int,
-        scale: float,
+        amplitude: _Amplitude,
         n_eff: float,
         ln_evidence: float,
     ) -> SedPosterior:
-        """Return a posterior with the best model and the flags."""
-        model_flux = scale * self.flux[:, best].astype(np.float64)
+        """Return a posterior with the best model and the flags.
+
+        ``ln_evidence`` is the mean over models of the likelihood at the best amplitude; what is
+        reported is the mean over mass too, as samplers have it.
+        """
+        model_flux = amplitude.value * self.flux[:, best].astype(np.float64)
         used = np.isfinite(sed.error)
         residual = (sed.flux - model_flux)[used] / sed.error[used]
         flags = int(Flag.FEW_MODELS) if n_eff < MIN_N_EFF else 0
         if np.any(summary.shares > LEANING):
             flags |= int(Flag.AT_EDGE)
-        flags |= odd_flux(scale, sed.key)
+        flags |= odd_flux(amplitude.value, sed.key)
+        ln_evidence += ln_over_mass(
+            sed,
+            model_flux,
+            dof=amplitude.dof,
+            relative=summary.relative_error,
+            of_best=amplitude.err / amplitude.value,
+        )
         return SedPosterior(
             quantiles=summary.quantiles,
             mean=summary.mean,

@@ -43,6 +43,7 @@ def sample_summary(
     ln_evidence: float = math.nan,
     flags: int = 0,
     extra: Mapping[str, float] | None = None,
+    kept: NDArray[np.intp] | None = None,
 ) -> SedPosterior:
     """Return what weighted samples say of an SED.
 
@@ -62,6 +63,9 @@ def sample_summary(
         Name of the SED's random stream.
     n_eff, ln_evidence, flags, extra
         Passed on; AT_EDGE and ODD_FLUX are added to the flags.
+    kept : (n_samples,) int, optional
+        Which points are kept as samples, in their order; default: as many as the settings say,
+        drawn by their weights.
     """
     sampled = target.sampled
     rows_of = np.full(len(cube), sed)
@@ -77,7 +81,9 @@ def sample_summary(
     flags |= int(Flag.AT_EDGE) if leans(sampled, models.parameters, cube[:, -1], share) else 0
     flags |= odd_flux(float(target.best_scale[sed]), key)
     samples = None
-    if sampled.settings.n_samples:
+    if kept is not None:
+        samples = rows[:, kept]
+    elif sampled.settings.n_samples:
         rng = stream(sampled.model_library.seed, *key, "samples")
         samples = rows[:, rng.choice(len(cube), size=sampled.settings.n_samples, p=share)]
     numbers: dict[str, float] = dict(extra or {})

@@ -17,6 +17,7 @@ from pxdask.fitting.results import SedPosterior, nothing
 from pxdask.fitting.spectral_data import (
     fitted_model,
     results_of_spectrum,
+    silent_rows,
     spectral_data,
     with_fitted,
 )
@@ -75,7 +76,8 @@ class SpectralRdsps:
     Wavelengths count in ``wave_ranges``, away from emission lines, and where the populations'
     bins are fine enough; those at which the best of the first `CLIP_MODELS` models is more than
     ``clip_sigma`` away are dropped, in ``clip_rounds`` rounds that each begin from all. An SED
-    without enough wavelengths is fitted by its photometry alone.
+    without enough wavelengths is fitted by its photometry alone; with ``use: spectrum`` it is not
+    fitted.
 
     Spectra weigh models so sharply that few of a library count (flag FEW_MODELS); the library is
     not refined for them. A sampler has no such limit.
@@ -130,16 +132,19 @@ class SpectralModels:
     def fit(self, seds: Seds) -> xr.Dataset:
         """Return the posteriors of some SEDs; see `pxdask.fitting.Prepared`."""
         chosen = self.settings.spectrum
-        if seds.spectrum is None or chosen.use == "photometry":
+        if chosen.use == "photometry":
             return self.photometry.fit(seds)
         data = spectral_data(seds, self.model_library, settings=self.settings)
+        silent_rows(seds, data, settings=self.settings)
+        if chosen.use == "spectrum":
+            seds = replace(seds, flux=np.full(seds.flux.shape, np.nan))
+        if seds.spectrum is None:
+            return self.photometry.fit(seds)
         found = [False] * len(seds) if data is None else [one is not None for one in data.targets]
         with_spectrum, without = np.flatnonzero(found), np.flatnonzero(~np.array(found, bool))
         fit = self.photometry.fit(seds.chosen(without))
         if data is not None and with_spectrum.size:
             rows = seds.chosen(with_spectrum)
-            if chosen.use == "spectrum":
-                rows = replace(rows, flux=np.full_like(rows.flux, np.nan))
             of_spectra = self.drawn.dataset(self._posteriors(rows, data), seds)
             fit = interleaved(of_spectra, fit, with_spectrum, without)
         n_order = 1 + (chosen.polynomial_order or 0)
@@ -294,7 +299,15 @@ class SpectralModels:
             return nothing(
                 len(models.attrs), bands.flux.size, n_sample=settings.n_samples, n_used=n_used
             )
-        found = models.posterior(bands, np.arange(models.flux.shape[1]), weighed)
+        # an amplitude that is the spectrum's too is Gaussian
+        of_bands = bands.n_detected and settings.spectrum.polynomial_order is not None
+        found = models.posterior(
+            bands if of_bands else replace(bands, limited=bands.limited[:0]),
+            np.arange(models.flux.shape[1]),
+            weighed,
+            dof=models.dof if of_bands else math.inf,
+        )
+        found = replace(found, n_used=n_used)
         at_best = float(weighed.scale.value[best])
         parameters = {name: values[[best]] for name, values in self.parameters.items()}
         numbers, spectral = results_of_spectrum(

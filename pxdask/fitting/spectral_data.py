@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from pxdask.fitting.seds import Seds
     from pxdask.sps.libraries import ModelLibrary
 
+    Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Spectra = NDArray[np.float32] | NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
+
+_NAMED = 10
+"""SEDs that a warning names at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +99,15 @@ def spectral_data(seds: Seds, library: ModelLibrary, *, settings: FitConfig) -> 
     if wave.size < 2:
         return None
     whole = observer_of(library, wave=wave, lsf_fwhm=seds.lsf_fwhm, sigma=chosen.sigma)
-    fitted = whole.resolved & fitted_wavelengths(
-        wave, redshifts=redshift_range(library), settings=chosen
-    )
+    redshifts = redshift_range(library)
+    fitted = whole.resolved & fitted_wavelengths(wave, redshifts=redshifts, settings=chosen)
     place = np.flatnonzero(fitted)
+    if redshifts[0] < redshifts[1] and (chosen.mask_lines or chosen.wave_ranges):
+        logger.info(
+            "spectra: %d of %d wavelengths are fitted, those in the ranges and away from emission"
+            " lines at every redshift from %g to %g",
+            place.size, wave.size, *redshifts,
+        )  # fmt: skip
     if place.size < 2:
         logger.warning("spectra: none of %d wavelengths can be fitted", wave.size)
         return None
@@ -120,6 +129,35 @@ def spectral_data(seds: Seds, library: ModelLibrary, *, settings: FitConfig) -> 
     return SpectralData(observer, whole, tuple(targets), window)
 
 
+def silent_rows(seds: Seds, data: SpectralData | None, *, settings: FitConfig) -> Bools:
+    """Return which SEDs (n_sed,) have nothing to be fitted by, and warn of them.
+
+    Where spectra alone are fitted, they are those that have none of which enough wavelengths count.
+
+    Parameters
+    ----------
+    seds : Seds
+        With or without spectra.
+    data : SpectralData or None
+        Their spectra, from `spectral_data`.
+    settings : FitConfig
+        Of the fit.
+    """
+    if settings.spectrum.use != "spectrum":
+        return np.zeros(len(seds), np.bool_)
+    targets = data.targets if data is not None else (None,) * len(seds)
+    silent = np.array([target is None for target in targets], np.bool_)
+    if np.any(silent):
+        rows = np.flatnonzero(silent)
+        logger.warning(
+            "%d of %d SEDs have no spectrum that can be fitted, and spectrum.use is spectrum: not"
+            " fitted: %s%s",
+            rows.size, len(seds), ", ".join(str(seds.keys[i]) for i in rows[:_NAMED]),
+            ", ..." if rows.size > _NAMED else "",
+        )  # fmt: skip
+    return silent
+
+
 def fitted_wavelengths(
     wave: Floats, *, redshifts: tuple[float, float], settings: SpectrumConfig
 ) -> NDArray[np.bool_]:
@@ -130,7 +168,9 @@ def fitted_wavelengths(
     wave : (n_wave,) float64
         Observed frame [Angstrom].
     redshifts : (float, float)
-        Of the models: a wavelength counts only if it does at every redshift of this range.
+        Of the models: a wavelength counts only if it does at every redshift of this range, since
+        likelihoods of different data do not compare. So lines are left out as widely as the
+        redshift may move them.
     settings : SpectrumConfig
         Ranges and lines.
 

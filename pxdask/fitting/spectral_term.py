@@ -43,14 +43,14 @@ _HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def check_spectral(settings: FitConfig) -> None:
-    """Raise `ConfigError` where the amplitude would be a spectrum's, and Student's t bands'."""
+    """Raise `ConfigError` where one amplitude would be a spectrum's and Student's t bands'."""
     chosen = settings.spectrum
-    alone = chosen.use == "spectrum" or (chosen.use == "both" and chosen.polynomial_order is None)
-    if settings.likelihood == "student_t" and alone:
+    shared = chosen.use == "both" and chosen.polynomial_order is None
+    if settings.likelihood == "student_t" and shared:
         raise ConfigError(
-            f"fit.likelihood is student_t, with fit.spectrum.use {chosen.use} and polynomial_order "
-            f"{chosen.polynomial_order}: a sampler takes amplitudes of spectra as Gaussian alone; "
-            "wanted likelihood gaussian, or use both with a polynomial, or use photometry"
+            "fit.likelihood is student_t, with fit.spectrum.use both and polynomial_order null: a"
+            " sampler takes the amplitude that bands and spectrum share as Gaussian alone; wanted"
+            " likelihood gaussian, or a polynomial, or method rdsps, or use photometry or spectrum"
         )
 
 

@@ -59,7 +59,7 @@ class FitStage:
     start: int
     stop: int
     name: ClassVar[str] = "fit"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     inputs: ClassVar[tuple[str, ...]] = ("bins",)
     output: ClassVar[Schema] = FIT
 
@@ -124,10 +124,12 @@ def deciding_settings(settings: FitConfig) -> dict[str, object]:
     """Return the settings that a posterior depends on, as JSON values.
 
     Paths are not among them: the content key of the network that a path leads to has to be.
+    Nor is that chains are not kept, so that posteriors from before this could be asked stay.
     """
     left_out: dict[str, bool | set[str]] = dict.fromkeys(
         ("block_size", "max_memory", "integrated"), True
     )
+    left_out["mcmc"] = set() if settings.mcmc.keep_chains else {"keep_chains"}
     found = settings.model_dump(mode="json", exclude={**left_out, "npe": {"network", "noise"}})
     return {**found, "npe_version": _NPE_VERSION} if settings.method == "npe" else found
 

@@ -18,6 +18,26 @@ if TYPE_CHECKING:
     from astropy.table import QTable
 
 
+NUMBERS = (
+    "chi2",
+    "n_used",
+    "n_eff",
+    "ln_evidence",
+    "ln_evidence_err",
+    "acceptance",
+    "tau",
+    "rhat",
+    "n_steps",
+    "efficiency",
+    "predictive_p",
+    "outlier_score",
+    "redshift_ratio",
+    "spectrum_chi2",
+    "spectrum_n_used",
+)
+"""Variables of fit/2 that are one number an SED, in the order of tables; none has a unit."""
+
+
 def results_of(fit: xr.Dataset) -> tuple[str, ...]:
     """Return the names of what has a posterior in a dataset of schema fit/2.
 

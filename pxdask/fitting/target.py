@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from pxdask.core.errors import DataError
 from pxdask.fitting.first_look import FirstLook, FirstModels, first_look
-from pxdask.fitting.spectral_data import spectral_data
+from pxdask.fitting.spectral_data import silent_rows, spectral_data
 from pxdask.fitting.spectral_term import N_LOOKED, SpectralTerm, as_bands
 from pxdask.kernels.amplitude import (
     AmplitudeNodes,
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-
-logger = logging.getLogger(__name__)
 
 N_START = 16384
 """Models among which samplers look for a start."""
@@ -73,11 +70,14 @@ class Observed:
         Flux density or upper limit, and its whole uncertainty [uJy]; NaN where left out.
     limit : (n_sed, n_band) bool
         Upper limits.
+    noise : (n_sed, n_band) float64, optional
+        Uncertainty without the part that is a share of the flux [uJy]; default: ``error``.
     """
 
     flux: Floats
     error: Floats
     limit: NDArray[np.bool_]
+    noise: Floats | None = None
 
     def without(self, rows: Bools) -> Observed:
         """Return the same without the bands of some SEDs."""
@@ -85,7 +85,13 @@ class Observed:
             np.where(rows[:, None], np.nan, self.flux),
             np.where(rows[:, None], np.nan, self.error),
             self.limit & ~rows[:, None],
+            None if self.noise is None else np.where(rows[:, None], np.nan, self.noise),
         )
+
+    @property
+    def dark(self) -> Bools:
+        """Which SEDs (n_sed,) have no measured band; upper limits are none."""
+        return np.asarray(~np.any(np.isfinite(self.error) & ~self.limit, axis=1))
 
     @property
     def n_used(self) -> NDArray[np.intp]:
@@ -103,14 +109,12 @@ def observed(seds: Seds, settings: FitConfig) -> Observed:
         faint[faint] = flux[faint] < settings.limits_below * flux_err[faint]
         flux[faint] = settings.limit_sigma * flux_err[faint]
         limit = limit | faint
-    error = total_error(
-        flux,
-        flux_err * math.hypot(1.0, settings.systematic_sigma),
-        systematic_error=settings.systematic_error,
-    )
+    noise = flux_err * math.hypot(1.0, settings.systematic_sigma)
+    error = total_error(flux, noise, systematic_error=settings.systematic_error)
     # a limit is as soft as it is said to be
     error = np.where(limit, flux_err, error)
-    return Observed(np.where(usable, flux, np.nan), np.where(usable, error, np.nan), limit)
+    flux, error, noise = (np.where(usable, each, np.nan) for each in (flux, error, noise))
+    return Observed(flux, error, limit, noise)
 
 
 def degrees_of_freedom(settings: FitConfig) -> float:
@@ -173,6 +177,11 @@ class Sampled:
         """Degrees of freedom of the likelihood; infinite: a Gaussian."""
         return degrees_of_freedom(self.settings)
 
+    @cached_property
+    def gaussian(self) -> Sampled:
+        """The same with a Gaussian likelihood."""
+        return replace(self, settings=self.settings.model_copy(update={"likelihood": "gaussian"}))
+
     @property
     def n_dim(self) -> int:
         """Dimensions of the cube: the free parameters, and last the mass formed."""
@@ -190,6 +199,9 @@ class Sampled:
         data = observed(seds, self.settings)
         if self.settings.spectrum.use != "photometry":
             spectra = spectral_data(seds, self.model_library, settings=self.settings)
+            silent_rows(seds, spectra, settings=self.settings)
+            if self.settings.spectrum.use == "spectrum":
+                data = data.without(np.ones(len(seds), np.bool_))
             if spectra is not None:
                 return self._joint(data, spectra)
         looks = tuple(self._look(data, sed) for sed in range(len(data.flux)))
@@ -199,14 +211,8 @@ class Sampled:
         """Return the posterior density of SEDs with spectra."""
         chosen = self.settings.spectrum
         has = np.array([one is not None for one in spectra.targets])
-        if chosen.use == "spectrum":
-            data = data.without(has)
-        dark = ~np.any(np.isfinite(data.error) & ~data.limit, axis=1)
+        dark = data.dark
         gives_scale = has & (dark | (chosen.polynomial_order is None))
-        if self.settings.likelihood == "student_t" and np.any(gives_scale):
-            # amplitudes of spectra are Gaussian, which no band is
-            logger.warning("%d SEDs have a spectrum but no band: not fitted", np.sum(gives_scale))
-            gives_scale[:] = False
         term = SpectralTerm(self.settings, spectra, gives_scale)
         some = {name: values[:N_LOOKED] for name, values in self.first.parameters.items()}
         seen = spectra.observer.spectra(some)

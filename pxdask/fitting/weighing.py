@@ -162,14 +162,22 @@ class Summary:
     """Statistics of every result: ``quantiles`` (n_result, n_quantile), ``mean``, ``std``.
 
     ``shares`` (n_parameter, 2) is the posterior near either end of each parameter's prior, NaN
-    where it has none; ``samples`` (n_result, n_sample) or None.
+    where it has none; ``relative_error`` that of the amplitude whose outer nodes are where they
+    are on average [dex], which a few hardly known ones do not blow up; ``samples``
+    (n_result, n_sample) or None.
     """
 
     quantiles: Floats
     mean: Floats
     std: Floats
     shares: Floats
+    relative_error: float
     samples: Floats | None = None
+
+
+def relative_error(spread: float) -> float:
+    """Return the relative error of an amplitude whose outer nodes are so far from it [dex]."""
+    return float(10.0**spread - 1) / AMPLITUDE_NODE
 
 
 def weigh(
@@ -307,7 +315,8 @@ def summarise(
         if samples is not None:
             samples[part] = values[:, picks]
             samples[part][:n_spread] += noise
-    return Summary(quantiles, moments[:, 0], moments[:, 1], shares[n_scaled:], samples)
+    error = relative_error(float(weights @ spread) / float(weights.sum()))
+    return Summary(quantiles, moments[:, 0], moments[:, 1], shares[n_scaled:], error, samples)
 
 
 def _values(rows: Rows, part: slice, models: Indices) -> Floats:

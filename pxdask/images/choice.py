@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -175,9 +175,7 @@ def _measured(
         )
     if config.semi_major is None:
         return ellipse
-    semi_major = _positive(config, "semi_major", galaxy)
-    ratio = ellipse.semi_minor / ellipse.semi_major
-    return replace(ellipse, semi_major=semi_major, semi_minor=ratio * semi_major)
+    return ellipse.resized(_positive(config, "semi_major", galaxy))
 
 
 def _measure_band(cube: xr.Dataset, used: list[int], config: RegionConfig) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath, PureWindowsPath
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REQUIRED = {"id": None, "ra": "deg", "dec": "deg", "redshift": ""}
 """Columns every catalogue has, with the unit they are converted to."""
 
+UNITS = {"ebv": "mag"}
+"""Further columns whose meaning is known, with the unit they are converted to."""
+
 _FORMATS = {
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
@@ -41,7 +44,12 @@ _MAX_FAULTS = 50
 _FORM = re.compile(r"[<>=^]?[+ -]?0?[0-9]{0,2}(\.[0-9]{1,2})?[a-zA-Z]?")
 
 
-def read_catalog(source: str | Path | Table) -> Table:
+def read_catalog(
+    source: str | Path | Table,
+    *,
+    units: Mapping[str, str] | None = None,
+    need_redshift: bool = True,
+) -> Table:
     """Return a checked catalogue.
 
     Parameters
@@ -50,7 +58,13 @@ def read_catalog(source: str | Path | Table) -> Table:
         ECSV, CSV, FITS, Parquet or VOTable, by its ending. Columns ``id``, ``ra``,
         ``dec`` [deg] and ``redshift`` are required; other columns are kept, and may be
         used in the path templates of the configuration. Units of ra and dec, where the
-        table has them, are converted to degrees.
+        table has them, are converted to degrees, and that of ``ebv`` to magnitudes.
+    units : mapping, optional
+        Unit in which further columns are wanted, such as those that settings name
+        (`pxdask.core.rows.column_units`): a column of another unit is converted; one without
+        a unit is in that unit already.
+    need_redshift : bool
+        Whether a galaxy without a redshift, or a table without the column, is a fault.
 
     Returns
     -------
@@ -62,12 +76,12 @@ def read_catalog(source: str | Path | Table) -> Table:
     ConfigError
         Naming every fault of the table at once, with row and column: missing columns,
         masked or non-finite values, values out of range, ids that repeat or that could
-        not be a folder's name.
+        not be a folder's name; units that do not convert.
     """
     table = source.copy() if isinstance(source, Table) else read_table(Path(source))
     label = catalog_label(source)
     faults = Faults(label)
-    faults.add(check_rows(table, label))
+    faults.add(check_rows(table, label, units=units, need_redshift=need_redshift))
     names = [str(name) for name in table["id"]]
     counts = Counter(names)
     faults.add(repeated(row, names[row], counts[names[row]]) for row in _twice(names, counts))
@@ -111,7 +125,14 @@ class Faults:
         raise ConfigError("\n  - ".join([f"{self.label} has {count}:", *lines]))
 
 
-def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
+def check_rows(
+    table: Table,
+    label: str,
+    *,
+    first: int = 0,
+    units: Mapping[str, str] | None = None,
+    need_redshift: bool = True,
+) -> list[str]:
     """Bring rows of a catalogue into their form, in place; return what is wrong with each.
 
     Whether ids repeat is not looked at, since these may not be all rows.
@@ -124,13 +145,18 @@ def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
         What messages call it.
     first : int
         Number of the first of these rows in the catalogue.
+    units : mapping, optional
+        As of `read_catalog`.
+    need_redshift : bool
+        As of `read_catalog`.
 
     Raises
     ------
     ConfigError
         If it lacks a column, or has no rows.
     """
-    if missing := [name for name in REQUIRED if name not in table.colnames]:
+    needed = [name for name in REQUIRED if need_redshift or name != "redshift"]
+    if missing := [name for name in needed if name not in table.colnames]:
         raise ConfigError(
             f"{label} lacks column{'s' * (len(missing) > 1)} {', '.join(missing)};"
             f" it has {', '.join(table.colnames) or 'none'}"
@@ -141,7 +167,12 @@ def check_rows(table: Table, label: str, *, first: int = 0) -> list[str]:
     found = ((row, name_fault(name)) for row, name in enumerate(names))
     faults = [f"row {first + i}, column id: {brief(names[i])} {why}" for i, why in found if why]
     for name in ("ra", "dec", "redshift"):
-        faults += _convert_column(table, name, first, names)
+        if name in table.colnames:
+            is_needed = need_redshift or name != "redshift"
+            faults += _convert_column(table, name, first, names, is_needed=is_needed)
+    for name, unit in (UNITS | dict(units or {})).items():
+        if name in table.colnames and name not in REQUIRED:
+            faults += _convert_unit(table, name, unit)
     table["id"] = np.array(names)
     return faults
 
@@ -253,15 +284,24 @@ def read_table(path: Path) -> Table:
     if not path.is_file():
         raise ConfigError(f"no catalogue at {path}")
     kind = _FORMATS[path.suffix.lower()]
-    try:
+    with reading(path, kind):
         if kind == "parquet":
             return arrow_table(pq.read_table(path))
         return Table.read(path, format=kind)
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn what readers of files raise, within the block, into `ConfigError`."""
+    try:
+        yield
     except Exception as error:  # readers raise anything at all on a damaged file
         raise ConfigError(f"cannot read {path} as {kind}: {error}") from error
 
 
-def _convert_column(table: Table, name: str, first: int, galaxies: list[str]) -> list[str]:
+def _convert_column(
+    table: Table, name: str, first: int, galaxies: list[str], *, is_needed: bool
+) -> list[str]:
     """Make one numeric column float64 in its unit, in place; return what is wrong with it."""
     column, wanted = table[name], Unit(REQUIRED[name] or "")
     low, high = _RANGES[name]
@@ -271,31 +311,65 @@ def _convert_column(table: Table, name: str, first: int, galaxies: list[str]) ->
         return f"row {first + row}, column {name}: {what} (galaxy {brief(galaxies[row])})"
 
     faults = []
-    for row in np.flatnonzero(~np.isfinite(values)):
+    for row in np.flatnonzero(~np.isfinite(values)).tolist():
+        if is_absent(column[row]) and not is_needed:
+            continue
         text = _shown(column[row])
         degrees = "; wanted degrees, such as 150.1162" if ":" in str(text) else ""
         faults.append(fault(row, f"{text!r} is not a finite number{degrees}"))
-    unit = getattr(column, "unit", None)
-    if unit is not None and unit != wanted:
-        try:
-            values = Unit(unit).to(wanted, values)
-        except (UnitConversionError, ValueError):  # the latter of units that are not known
-            return [*faults, f"column {name}: unit {str(unit)!r} does not convert to {wanted}"]
+    try:
+        values = _in_unit(column, values, wanted)
+    except ConfigError as error:
+        return [*faults, f"column {name}: {error}"]
     span = f"[{low:g}, {high:g}] {wanted}".rstrip()
     faults += [
         fault(row, f"{values[row]:g} is outside {span}")
-        for row in np.flatnonzero((values < low) | (values > high))
+        for row in np.flatnonzero((values < low) | (values > high)).tolist()
     ]
     if name == "redshift":
         faults += [
             fault(row, "0 has no luminosity distance; it must be positive")
-            for row in np.flatnonzero(values == 0)
+            for row in np.flatnonzero(values == 0).tolist()
         ]
     meaning = getattr(column, "description", None)
     table[name] = values
     table[name].unit = None if name == "redshift" else wanted
     table[name].description = meaning
     return faults
+
+
+def _convert_unit(table: Table, name: str, unit: str) -> list[str]:
+    """Bring one column into a unit, in place, if it has another; return what is wrong with it."""
+    column, wanted = table[name], Unit(unit)
+    if not str(getattr(column, "unit", None) or "") or column.unit == wanted:
+        return []
+    try:
+        values = _in_unit(column, _numbers(column), wanted)
+    except ConfigError as error:
+        return [f"column {name}: {error}; the settings, or its name, want it so"]
+    meaning = column.info.description
+    table[name] = values
+    table[name].unit, table[name].description = wanted, meaning
+    return []
+
+
+def _in_unit(column: Any, values: NDArray[np.float64], wanted: Unit) -> NDArray[np.float64]:  # noqa: ANN401  astropy is untyped
+    """Return a column's values in a unit; those of a column without are in it already.
+
+    Raises
+    ------
+    ConfigError
+        If the column's unit does not convert.
+    """
+    unit = getattr(column, "unit", None)
+    if unit is None or unit == wanted:
+        return values
+    try:
+        return np.asarray(Unit(unit).to(wanted, values), np.float64)
+    except (UnitConversionError, ValueError, TypeError) as error:  # the latter of unknown units
+        raise ConfigError(
+            f"unit {str(unit)!r} does not convert to {str(wanted) or 'a pure number'}"
+        ) from error
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:  # noqa: ANN401  astropy is untyped

@@ -28,12 +28,13 @@ from pxdask.io.catalog import (
     is_absent,
     read_catalog,
     read_table,
+    reading,
     repeated,
     rows,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -119,7 +120,9 @@ def catalog_rows(catalog: Table | CatalogFile, *, every: int = 1) -> Iterator[di
     return rows(catalog[::every])
 
 
-def write_catalog(source: str | Path | Table, path: Path) -> CatalogFile:
+def write_catalog(
+    source: str | Path | Table, path: Path, *, units: Mapping[str, str] | None = None
+) -> CatalogFile:
     """Write a catalogue's rows to a Parquet file as they are checked, some at a time.
 
     Parameters
@@ -130,6 +133,8 @@ def write_catalog(source: str | Path | Table, path: Path) -> CatalogFile:
     path : Path
         File of this machine. Numbers that are none are written as absent; columns of arrays are
         left out.
+    units : mapping, optional
+        Units in which columns are wanted; see `pxdask.io.catalog.read_catalog`.
 
     Raises
     ------
@@ -140,7 +145,7 @@ def write_catalog(source: str | Path | Table, path: Path) -> CatalogFile:
     writer: pq.ParquetWriter | None = None
     try:
         for block in _blocks(source):
-            faults.add(check_rows(block, faults.label, first=first))
+            faults.add(check_rows(block, faults.label, first=first, units=units))
             digests.append(_digests(block))
             first += len(block)
             if not faults.count:
@@ -178,29 +183,27 @@ def _slices(table: Table) -> Iterator[Table]:
 
 def _parquet_blocks(path: Path) -> Iterator[Table]:
     """Yield rows of a Parquet file; raise `ConfigError` if it cannot be read."""
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            if file.metadata.num_rows == 0:
-                yield arrow_table(file.schema_arrow.empty_table())
-            for batch in file.iter_batches(ROWS_AT_ONCE, use_threads=False):
-                yield arrow_table(batch)
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"cannot read {path} as parquet: {error}") from error
+    with reading(path, "parquet"), pq.ParquetFile(path, pre_buffer=False) as file:
+        if file.metadata.num_rows == 0:
+            yield arrow_table(file.schema_arrow.empty_table())
+        for batch in file.iter_batches(ROWS_AT_ONCE, use_threads=False):
+            yield arrow_table(batch)
 
 
 def _fits_blocks(path: Path) -> Iterator[Table]:
-    """Yield rows of the first binary table of a FITS file; of other tables, all at once."""
+    """Yield rows of the first binary table of a FITS file; of other tables, all at once.
+
+    Raises `ConfigError` if it cannot be read.
+    """
     n_row = 0
-    try:
-        with fits.open(path, memmap=True) as hdus:
-            for hdu in [one for one in hdus if isinstance(one, fits.BinTableHDU)][:1]:
-                n_row = int(hdu.header["NAXIS2"])
-                for start in range(0, n_row, ROWS_AT_ONCE):
-                    some = hdu.data[start : start + ROWS_AT_ONCE]
-                    part = fits.BinTableHDU(some, header=hdu.header.copy())
-                    yield Table.read(part, format="fits")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path} as fits: {error}") from error
+    # astropy would leave a file open that it finds to be damaged
+    with reading(path, "fits"), path.open("rb") as file, fits.open(file, memmap=True) as hdus:
+        for hdu in [one for one in hdus if isinstance(one, fits.BinTableHDU)][:1]:
+            n_row = int(hdu.header["NAXIS2"])
+            for start in range(0, n_row, ROWS_AT_ONCE):
+                some = hdu.data[start : start + ROWS_AT_ONCE]
+                part = fits.BinTableHDU(some, header=hdu.header.copy())
+                yield Table.read(part, format="fits")
     if not n_row:
         yield from _slices(read_table(path))
 

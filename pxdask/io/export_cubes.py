@@ -60,10 +60,12 @@ def write_cube_fits(path: Path, cube: xr.Dataset, *, header: Mapping[str, object
 
     Notes
     -----
-    The third axis is ``WAVE`` where wavelengths have even steps, ``WAVE-LOG`` where their
-    logarithms have, to 0.1 per cent of a step; else ``WAVE-TAB``, a table in the same file
-    (Greisen et al. 2006, A&A 446, 747, sections 3 and 6): readers then need the whole file,
-    ``WCS(hdus["FLUX"].header, hdus)``. BANDS, of images, tells bands, wavelengths and PSFs;
+    The third axis of spectra is ``WAVE`` where wavelengths have even steps, ``WAVE-LOG`` where
+    their logarithms have, to 0.1 per cent of a step (Greisen et al. 2006, A&A 446, 747, section 3).
+    Else, and of images, it counts planes from 1, as ``PLANE`` or ``BAND``, and the wavelengths are
+    those of a second description, ``A``, by a table in the same file (``WAVE-TAB``, section 6),
+    since readers need the whole file for it: ``WCS(hdus["FLUX"].header, hdus, key="A")``. The
+    first needs its header alone. BANDS, of images, tells bands, wavelengths and PSFs;
     WAVELENGTHS, of spectra, wavelengths and widths of the line spread function.
     """
     schema = CUBE if cube.attrs.get("schema") == CUBE.tag else IMAGE
@@ -75,14 +77,15 @@ def write_cube_fits(path: Path, cube: xr.Dataset, *, header: Mapping[str, object
         cube = cube.sortby("pivot_wave")
     wave = cube["pivot_wave" if of_images else "wave"].values
     wcs = WCS(str(cube.attrs["wcs"])).celestial
-    axis = wave_cards(wave)
+    axis = None if of_images else wave_cards(wave)
+    plane = ("BAND" if of_images else "PLANE") if axis is None else "WAVE"
     hdus: list[Any] = [fits.PrimaryHDU(header=primary_header(header, cube))]
     for name, own in _PLANES.items():
         attrs, values = cube[name].attrs, cube[name].values
         cards = image_header(
-            wcs, unit=attrs["units"], title=attrs.get("long_name", name), plane="WAVE"
+            wcs, unit=attrs["units"], title=attrs.get("long_name", name), plane=plane
         )
-        cards.update(axis)
+        cards.update(_table_cards(wcs) if axis is None else axis)
         if of_images:
             set_band_cards(cards, cube)
         if name == "flags":
@@ -93,40 +96,36 @@ def write_cube_fits(path: Path, cube: xr.Dataset, *, header: Mapping[str, object
         cards = image_header(wcs, unit="", title="1: pixel of the galaxy")
         hdus.append(fits.ImageHDU(cube["region"].values.astype(np.uint8), cards, name="REGION"))
     hdus.append(_about_planes(cube, of_images=of_images))
-    if axis["CTYPE3"] == "WAVE-TAB":
+    if axis is None:
         hdus.append(_wave_table(wave))
     write_hdus(hdus, path)
 
 
-def wave_cards(wave: Floats) -> dict[str, str | float]:
-    """Return the cards of a third axis of wavelengths (n_wave,) [Angstrom].
+def wave_cards(wave: Floats) -> dict[str, str | float] | None:
+    """Return the cards of a third axis of wavelengths (n_wave,) [Angstrom]; None if uneven.
 
-    Linear, logarithmic or by a table, whichever tells them right; see `write_cube_fits`.
+    Linear or logarithmic, whichever tells them right; see `write_cube_fits`.
     """
-    cards: dict[str, str | float] = {"CUNIT3": "Angstrom", "CRPIX3": 1.0}
+    if wave.size < 2 or not np.all(np.diff(wave) > 0):
+        return None
+    cards: dict[str, str | float] = {"CUNIT3": "Angstrom", "CRPIX3": 1.0, "CRVAL3": float(wave[0])}
     number = np.arange(wave.size)
-    if wave.size > 1 and np.all(np.diff(wave) > 0):
-        step = (wave[-1] - wave[0]) / (wave.size - 1)
-        if np.max(np.abs(wave - wave[0] - step * number)) <= _EVEN * step:
-            return cards | {
-                "CTYPE3": "WAVE",
-                "CRVAL3": float(wave[0]),
-                "CDELT3": float(step),
-            }
-        log_step = np.log(wave[-1] / wave[0]) / (wave.size - 1)
-        if np.max(np.abs(np.log(wave / wave[0]) - log_step * number)) <= _EVEN * log_step:
-            return cards | {
-                "CTYPE3": "WAVE-LOG",
-                "CRVAL3": float(wave[0]),
-                "CDELT3": float(wave[0] * log_step),
-            }
-    return cards | {
-        "CTYPE3": "WAVE-TAB",
-        "CRVAL3": 1.0,
-        "CDELT3": 1.0,
-        "PS3_0": TABLE,
-        "PS3_1": "WAVE",
-    }
+    step = (wave[-1] - wave[0]) / (wave.size - 1)
+    if np.max(np.abs(wave - wave[0] - step * number)) <= _EVEN * step:
+        return cards | {"CTYPE3": "WAVE", "CDELT3": float(step)}
+    log_step = np.log(wave[-1] / wave[0]) / (wave.size - 1)
+    if np.max(np.abs(np.log(wave / wave[0]) - log_step * number)) <= _EVEN * log_step:
+        return cards | {"CTYPE3": "WAVE-LOG", "CDELT3": float(wave[0] * log_step)}
+    return None
+
+
+def _table_cards(wcs: WCS) -> fits.Header:
+    """Return the cards of a second description of a cube, whose wavelengths are in a table."""
+    cards = wcs.to_header(key="A")
+    axis = {"CTYPE3A": "WAVE-TAB", "CUNIT3A": "Angstrom", "CRPIX3A": 1.0}
+    axis |= {"CRVAL3A": 1.0, "CDELT3A": 1.0, "PS3_0A": TABLE, "PS3_1A": "WAVE"}
+    cards.update({"WCSAXESA": 3, "WCSNAMEA": "wavelength", **axis})
+    return cards
 
 
 def _wave_table(wave: Floats) -> fits.BinTableHDU:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from astropy.table import Table
 
 from pxdask.core.bandpass import Detector, Filter
 from pxdask.core.errors import ConfigError
+from pxdask.io.hdf5 import opened_hdf5
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ def pixedfit_curves(path: Path) -> tuple[str, ...]:
         If it is not such a library, or h5py is not installed.
     """
     waves, _ = _pixedfit_files(path)
-    with _open_hdf5(waves) as file:
+    with opened_hdf5(waves) as file:
         return tuple(sorted(file))
 
 
@@ -223,7 +223,7 @@ def _read_pixedfit(path: Path, *, curve: str) -> _Curve:
     waves, responses = _pixedfit_files(path)
     found = []
     for each in (waves, responses):
-        with _open_hdf5(each) as file:
+        with opened_hdf5(each) as file:
             if curve not in file:
                 close = get_close_matches(curve, list(file), n=3, cutoff=0.4)
                 hint = f"; close to {', '.join(close)}" if close else ""
@@ -249,18 +249,6 @@ def _pixedfit_files(path: Path) -> tuple[Path, Path]:
             " filters_w.hdf5 and filters_t.hdf5"
         )
     return files
-
-
-def _open_hdf5(path: Path) -> Any:  # noqa: ANN401  astropy and h5py are untyped
-    """Open an HDF5 file for reading."""
-    try:
-        h5py = import_module("h5py")  # an extra
-    except ImportError as error:
-        raise ConfigError(f'to read {path} install h5py: `pip install "pxdask[hdf5]"`') from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ConfigError(f"{path} is not an HDF5 file: {error}") from error
 
 
 def _clean(wave: Floats, response: Floats) -> tuple[Floats, Floats]:

@@ -182,7 +182,12 @@ def opened_models(path: Path) -> Iterator[xr.Dataset]:
 
 
 def read_models(
-    path: Path, *, start: int = 0, stop: int | None = None, redshifts: slice | None = None
+    path: Path,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    redshifts: slice | None = None,
+    bands: list[int] | None = None,
 ) -> xr.Dataset:
     """Return some models of a set, loaded.
 
@@ -194,6 +199,8 @@ def read_models(
         First model, and the one after the last; default: all.
     redshifts : slice, optional
         Which redshifts of a grid; default: all.
+    bands : list of int, optional
+        Which bands, in the order wanted; default: all, as they are.
 
     Raises
     ------
@@ -204,6 +211,8 @@ def read_models(
         chosen = ds.isel(model=slice(start, stop))
         if redshifts is not None:
             chosen = chosen.isel(redshift=redshifts)
+        if bands is not None and bands != list(range(ds.sizes["band"])):
+            chosen = chosen.isel(band=bands)
         with _reading(path):
             return chosen.load()
 

@@ -128,10 +128,14 @@ def keys_of(hdus: fits.HDUList) -> dict[str, Any]:
     return {str(key).lower(): value for key, value in hdus[0].header.items() if key}
 
 
-def lacking(path: str | Path, wanted: str, *, kind: str, found: Iterable[str]) -> DataError:
+class OtherKindError(DataError):
+    """A file has not the HDUs of the kind that it is read as."""
+
+
+def lacking(path: str | Path, wanted: str, *, kind: str, found: Iterable[str]) -> OtherKindError:
     """Return the error of a file that has not the HDUs of its kind."""
     there = ", ".join(name or "no name" for name in found)
-    return DataError(
+    return OtherKindError(
         f"{path} has no HDU {wanted}; wanted a {kind} file of piXedfit, got the HDUs {there}"
     )
 

@@ -9,8 +9,6 @@ of living stars and remnants, ours per solar mass formed.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +18,10 @@ import xarray as xr
 from pxdask.core.errors import ConfigError
 from pxdask.core.files import refuse_existing, replacing
 from pxdask.core.schema import SPECTRA
+from pxdask.io.hdf5 import opened_hdf5
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -107,7 +106,7 @@ def write_pixedfit_models(
         )
     surviving = spectra["surviving"].values
     edges = spectra["wave_edges"].values
-    with replacing(path) as part, _opened(part, "w") as file:
+    with replacing(path) as part, opened_hdf5(part, "w") as file:
         group = file.create_group("mod")
         group.attrs.update(attributes)
         for name, value in values.items():
@@ -143,7 +142,7 @@ def read_pixedfit_models(path: str | Path) -> xr.Dataset:
         h5py is not installed.
     """
     path = Path(path)
-    with _opened(path, "r") as file:
+    with opened_hdf5(path) as file:
         group = _child(file, "mod", path)
         described = _described(group, path)
         count = int(_attribute(group, "nmodels", path))
@@ -358,24 +357,3 @@ def _both_ends(edges: Floats) -> Floats:
     narrower = np.minimum(np.append(width, width[-1]), np.insert(width, 0, width[0]))
     hair = _STEP / 2 * narrower
     return np.stack([edges[:-1] + hair[:-1], edges[1:] - hair[1:]], axis=1).ravel()
-
-
-@contextmanager
-def _opened(path: Path, mode: str) -> Iterator[Any]:
-    """Give an open HDF5 file."""
-    try:
-        h5py = import_module("h5py")  # an extra
-    except ImportError as error:
-        raise ConfigError(
-            'the files of piXedfit need h5py, which is not installed: `pip install "pxdask[hdf5]"`'
-        ) from error
-    if mode == "r" and not path.is_file():
-        raise ConfigError(f"there is no file {path}")
-    try:
-        file = h5py.File(path, mode)
-    except OSError as error:
-        if mode == "r":
-            raise ConfigError(f"{path} is not an HDF5 file: {error}") from error
-        raise
-    with file:
-        yield file

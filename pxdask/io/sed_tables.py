@@ -104,7 +104,8 @@ def seds_of_table(
     Parameters
     ----------
     table : Table
-        A row for each SED. A column's own unit counts before ``unit``.
+        A row for each SED. A column's own unit counts before ``unit``; of a flux and its
+        uncertainty both have one, or neither.
     bands : sequence of TableBand
         Bands and their columns.
     pivot_wave : (n_band,)
@@ -265,6 +266,29 @@ def in_microjansky(
     return np.where(missing, np.nan, value), np.where(missing, np.nan, error)
 
 
+def require_alike(names: Sequence[str], units: Sequence[object]) -> None:
+    """Check that a flux and its uncertainty both have a unit, or neither.
+
+    Parameters
+    ----------
+    names, units : sequence of str, of units
+        Of both; no unit is None or one without text.
+
+    Raises
+    ------
+    ConfigError
+        If one alone has a unit: that of the other could only be guessed.
+    """
+    words = [str(unit or "") for unit in units]
+    if all(words) or not any(words):
+        return
+    has, lacks = (0, 1) if words[0] else (1, 0)
+    raise ConfigError(
+        f"{names[has]} has the unit {words[has]}, {names[lacks]} has none; wanted units of both, or"
+        " of none of them"
+    )
+
+
 def write_sed_table(table: QTable, path: Path) -> None:
     """Write a table of results with its units: FITS, Parquet or ECSV by the path's ending.
 
@@ -309,10 +333,13 @@ def _plain(column: Any) -> NDArray[Any]:  # noqa: ANN401  astropy is untyped
 def _fluxes(table: Table, band: TableBand, unit: str, pivot_wave: float) -> tuple[Floats, Floats]:
     """Return fluxes and uncertainties of one band [uJy]."""
     values = [_numbers(table, name) for name in band.columns]
-    units = [_unit_of(table, name) or unit for name in band.columns]
-    if units[0] == units[1]:
+    own = [_unit_of(table, name) for name in band.columns]
+    require_alike([f"column {name!r}" for name in band.columns], own)
+    units = [each or unit for each in own]
+    of_magnitudes = [each in MAGNITUDES for each in units]
+    if units[0] == units[1] or all(of_magnitudes):
         return in_microjansky(*values, unit=units[0], pivot_wave=pivot_wave)
-    if any(each in MAGNITUDES for each in units):
+    if any(of_magnitudes):
         raise ConfigError(
             f"columns {' and '.join(band.columns)} have the units {' and '.join(units)}; wanted"
             " both in magnitudes, or none"

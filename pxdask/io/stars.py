@@ -32,7 +32,7 @@ def read_stars(path: str | Path) -> tuple[tuple[float, float, float], ...]:
     ------
     DataError
         If the file is absent or no table, or lacks a column; if a value is no number, masked or
-        not finite, or its unit another than of an angle.
+        not finite, a radius negative, or its unit another than of an angle.
     """
     try:
         table = Table.read(str(path))
@@ -60,4 +60,9 @@ def read_stars(path: str | Path) -> tuple[tuple[float, float, float], ...]:
     if not np.all(np.isfinite(stars)):
         row = int(np.flatnonzero(~np.isfinite(stars).all(axis=1))[0])
         raise DataError(f"{path}: row {row} holds ra, dec, radius {stars[row].tolist()}")
+    if np.any(stars[:, 2] < 0):
+        row = int(np.flatnonzero(stars[:, 2] < 0)[0])
+        raise DataError(
+            f"{path}: row {row} has a radius of {stars[row, 2]:g} arcsec; wanted 0 or more"
+        )
     return tuple((float(ra), float(dec), float(radius)) for ra, dec, radius in stars)

@@ -46,6 +46,10 @@ _N_SENDER = 16
 """Objects sent at once."""
 
 
+class DamagedStoreError(DamagedError):
+    """A store of all bins does not hold what was written; it is made anew from the outputs."""
+
+
 @contextmanager
 def replacing_store(path: Path) -> Iterator[Path]:
     """Give a folder to write a store in, that takes the place of ``path`` if the block succeeds.
@@ -68,15 +72,27 @@ def replacing_store(path: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         try:
             yield part
-            old = part.with_suffix(".old")
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
+            _replace(part, path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+    except StoreError:
+        raise  # of what is read to be written
     except OSError as error:
         raise StoreError(f"cannot write {there or path}: {error}") from error
+
+
+def _replace(part: Path, path: Path) -> None:
+    """Give a folder the name of another, which is removed, or keeps its name if that fails."""
+    old = part.with_suffix(".old")
+    if there := path.exists():
+        path.rename(old)
+    try:
+        part.rename(path)
+    except BaseException:
+        if there:
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _send(folder: Path, path: Path) -> None:
@@ -195,7 +211,7 @@ class StoredRows:
     """
 
     def __init__(self, path: Path, group: str, *, shard: int = SHARD) -> None:
-        self._ds = open_group(path, group)
+        self._path, self._ds = path, open_group(path, group)
         self._shard = shard
         self._start = -1
         self._loaded: xr.Dataset | None = None
@@ -217,7 +233,8 @@ class StoredRows:
         """Return all rows of a file."""
         if self._loaded is None or self._start != first:
             part = self._ds.isel({ROWS: slice(first, first + self._shard)})
-            self._loaded, self._start = part.load(), first
+            with _understood(self._path):
+                self._loaded, self._start = part.load(), first
         return self._loaded
 
 
@@ -228,16 +245,32 @@ def open_group(path: Path, group: str) -> xr.Dataset:
     ------
     StoreError
         If there is none.
-    DamagedError
+    DamagedStoreError
         If it cannot be understood.
     """
-    try:
+    with _understood(path):
         ds: xr.Dataset = xr.open_zarr(_source(path), group=group, chunks=None, consolidated=False)
+    return ds
+
+
+def load_group(path: Path, group: str) -> xr.Dataset:
+    """Return a group of a store, in memory; errors are those of `open_group`."""
+    ds = open_group(path, group)
+    with _understood(path):
+        return ds.load()
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Say that a store is damaged where what reads it does not understand it."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error}") from error
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise DamagedError(f"{path} is damaged: {error}; collect again") from error
-    return ds
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise DamagedStoreError(
+            f"{path} is damaged: {error}; `pxdask collect` makes it anew"
+        ) from error
 
 
 def _source(path: Path) -> Path | zarr.storage.FsspecStore:

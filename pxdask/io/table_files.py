@@ -15,7 +15,7 @@ from astropy.io import fits
 from astropy.table import meta, vstack
 from astropy.units import UnitsWarning
 
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.files import replacing
 from pxdask.io.export import fits_unit
 
@@ -64,6 +64,8 @@ def table_files(
         If an ending is not known.
     StoreError
         If a file cannot be written.
+    DataError
+        If rows were more or fewer than ``n_row``; no file gets its name.
     """
     if unknown := [path.name for path in paths if path.suffix not in TABLE_KINDS]:
         raise ConfigError(
@@ -82,11 +84,18 @@ def table_files(
             files.append(kinds[path.suffix](part))
             stack.callback(files[-1].close)
 
+        n_written = 0
+
         def append(table: Table) -> None:
+            nonlocal n_written
+            n_written += len(table)
             for file in files:
                 file.append(table)
 
         yield append
+        if n_written != n_row:
+            names = ", ".join(str(path) for path in paths)
+            raise DataError(f"{names}: {n_written} rows were written; wanted {n_row}, as announced")
 
 
 class EcsvFile:

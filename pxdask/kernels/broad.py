@@ -124,6 +124,8 @@ class Broad(NamedTuple):
         Weight in each class of the others.
     weight : (n_sed, n_model) float32
         Weights; of no model where they are not kept.
+    spread : (n_sed,) float64
+        Mean distance of the amplitude's outer nodes from the middle one [dex].
     """
 
     total: Floats
@@ -135,6 +137,7 @@ class Broad(NamedTuple):
     scaled: Floats
     levels: Floats
     weight: Singles
+    spread: Floats
 
     def one(self, k: int) -> Broad:
         """Return the ``k``-th SED's."""
@@ -244,6 +247,7 @@ def broad_sums(
         scaled=np.zeros((n_sed, n_scaled, N_CLASS)),
         levels=np.zeros((n_sed, n_level, N_CLASS)),
         weight=np.empty((n_sed, n_model if keep else 0), np.float32),
+        spread=np.zeros(n_sed),
     )
     space = _Space(
         blocks=np.empty((_PART // BLOCK, n_band, BLOCK), np.float32),
@@ -258,9 +262,11 @@ def broad_sums(
     task = _Task(seds, chosen, limits, quantities, found, space)
     mean = np.zeros(n_sed)
     few = models[:, ::SOME].copy() if some is None else some
-    _look(few, quantities.some, task, mean)
-    if np.any(found.high < found.low):  # none of some has any weight
-        _look(models, quantities.per_mass, task, mean)
+    _look(few, quantities.some, task, np.arange(n_sed), mean)
+    # of those of which none of some has any weight; others must not know of them
+    unseen = np.flatnonzero(np.any(found.high < found.low, axis=1))
+    if unseen.size:
+        _look(models, quantities.per_mass, task, unseen, mean)
     found.low[:], found.high[:] = _classes_around(found.low, found.high)
     _sum_all(models, task, NOTHING * mean)
     return found
@@ -297,16 +303,21 @@ def _weigh(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _look(models: Singles, per_mass: Singles, task: _Task, mean: Floats) -> None:
-    """Widen the ends of scaled quantities to these models; set the ``mean`` of their weights."""
+def _look(
+    models: Singles, per_mass: Singles, task: _Task, rows: NDArray[np.int64], mean: Floats
+) -> None:
+    """Widen the ends of scaled quantities to these models; set the ``mean`` of their weights.
+
+    ``rows`` are the SEDs to do so for.
+    """
     found, space = task.found, task.space
     log_scale, spread = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     block, work = space.blocks[0], np.empty((3, BLOCK), np.float32)
-    mean[:] = 0
+    mean[rows] = 0
     for start in range(0, models.shape[1], BLOCK):
         n = min(BLOCK, models.shape[1] - start)
         copy_block(models, start, n, block)
-        for k in range(mean.size):
+        for k in rows:
             weight = space.weights[k, :n]
             total, _, _ = _weigh(block, task, k, weight)
             if total == 0:
@@ -371,6 +382,7 @@ def _weigh_part(
 def _finish_moments(found: Broad) -> None:
     """Make means and variances of the sums of deviations from the middle, and of their squares."""
     for k in range(found.total.size):
+        found.spread[k] /= found.total[k]
         for row in range(found.moments.shape[1]):
             mean = found.moments[k, row, 0] / found.total[k]
             variance = found.moments[k, row, 1] / found.total[k] - mean * mean
@@ -392,8 +404,11 @@ def _add_scaled(task: _Task, k: int, start: int, weight: Singles, least: np.floa
             continue
         cross, square = space.cross[first : first + n], space.square[first : first + n]
         amplitudes(cross, square, limits.node, log_scale[:n], spread[:n])
+        spreads = np.float32(0)
         for j in range(n):
             parts[0, j], parts[1, j] = limits.middle * here[j], limits.outer * here[j]
+            spreads += here[j] * spread[j]
+        found.spread[k] += spreads
         for row in range(per_mass.shape[0]):
             low, high = found.low[k, row], found.high[k, row]
             steps = np.float32(N_CLASS / (high - low) if high > low else 0.0)

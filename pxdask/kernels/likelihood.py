@@ -217,30 +217,6 @@ def ln_likelihood_student(
     return ln_peak(error[used], dof=dof) - 0.5 * (dof + 1) * ln_terms
 
 
-def ln_evidence(ln_likelihood: Floats) -> float:
-    """Return the natural log of the mean likelihood of models drawn from the prior.
-
-    Parameters
-    ----------
-    ln_likelihood : (n_model,)
-        Natural log of each likelihood; -inf counts as zero likelihood.
-
-    Returns
-    -------
-    ln_evidence : float
-        NaN where no model has any likelihood, or one of them is NaN.
-
-    Notes
-    -----
-    The likelihood is taken at the best amplitude, not averaged over amplitudes, so
-    evidences compare model sets of one amplitude prior, fitted to the same bands.
-    """
-    best = float(np.max(ln_likelihood, initial=-np.inf))
-    if not math.isfinite(best):
-        return math.nan
-    return best + math.log(float(np.sum(np.exp(ln_likelihood - best))) / ln_likelihood.size)
-
-
 def effective_number(weights: Floats) -> float:
     """Return the effective number of models, ``sum(w)^2 / sum(w^2)`` (Kish 1965).
 

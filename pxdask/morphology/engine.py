@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr
+from jax.scipy.special import ndtr, ndtri
 from jax.scipy.stats import norm
 
 from pxdask.morphology.parameters import PARAMETERS, SKY
@@ -103,7 +103,10 @@ def band_image(theta: Array, band: Band, layout: Layout) -> Array:
 def components(theta: Array, band: Band, layout: Layout) -> tuple[list[Component], Array]:
     """Return the components of all sources in one band, and the levels of its sky (n_sky,)."""
     z = band["design"] @ theta
-    values = values_of(z, band["low"], band["high"], kinds=layout.kinds, xp=jnp, probability=ndtr)
+    values = values_of(
+        z, band["low"], band["high"], kinds=layout.kinds, xp=jnp, probability=ndtr, quantile=ndtri,
+        given=(band["mean"], band["std"]) if layout.given else None,
+    )  # fmt: skip
     parts: list[Component] = []
     start = 0
     for profile in layout.sources:

@@ -121,7 +121,7 @@ def _best(
     """Return best fits, with further starts where the first does not settle."""
     run = _run if engine == "jax" else _run_pysersic
     found = run(scenes, [scene.start for scene in scenes])
-    for number in range(max(len(other_starts(scene)) for scene in scenes)):
+    for number in range(max((len(other_starts(scene)) for scene in scenes), default=0)):
         some = [i for i, scene in enumerate(scenes) if len(other_starts(scene)) > number]
         starts = [other_starts(scenes[i])[number] for i in some]
         for i, other in zip(some, run([scenes[i] for i in some], starts), strict=True):
@@ -144,7 +144,8 @@ def _better(one: Found, other: Found) -> Found:
 def other_starts(scene: Scene) -> list[Floats]:
     """Return further starts of a bulge in a disc: from one, fits end where another is far better.
 
-    Each (`BULGES`) has its own radius, index and part of the light in all bands.
+    Each (`BULGES`) has its own radius, index and part of the light in all bands; what has a given
+    prior starts from that.
     """
     if scene.layout.sources[0] != "sersic_exponential":
         return []
@@ -158,6 +159,8 @@ def other_starts(scene: Scene) -> list[Floats]:
             ("n", index),
             ("bulge_fraction", fraction),
         ):
+            if name in layout.given:
+                continue
             at, part = layout.local.index((0, name)), scene.columns[0, name]
             z = [
                 z_of(value, kind=layout.kinds[at], low=float(a), high=float(b))

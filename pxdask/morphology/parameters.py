@@ -92,6 +92,8 @@ class Layout:
         Numbers that are fitted.
     loss : {"gaussian", "student_t"}
         Distribution of residuals.
+    given : tuple of str
+        Parameters of the galaxy that have a given prior between bounds.
     """
 
     groups: tuple[tuple[int, int], ...]
@@ -99,6 +101,7 @@ class Layout:
     sky: Literal["none", "flat", "tilted"]
     n_dim: int
     loss: Literal["gaussian", "student_t"]
+    given: tuple[str, ...] = ()
 
     @property
     def local(self) -> tuple[tuple[int, str], ...]:
@@ -109,7 +112,10 @@ class Layout:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Transform of each parameter of one band."""
-        return tuple(kind_of(name, self.sources[max(i, 0)]) for i, name in self.local)
+        return tuple(
+            "truncated" if i == 0 and name in self.given else kind_of(name, self.sources[max(i, 0)])
+            for i, name in self.local
+        )
 
     @property
     def n_band(self) -> int:

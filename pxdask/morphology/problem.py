@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.errors import DataError
+from pxdask.core.morphology import ELLIP_RANGE, shape_range
 from pxdask.core.settings import value_of
 from pxdask.morphology.links import smooth_terms
 from pxdask.morphology.parameters import PARAMETERS, SKY
-from pxdask.morphology.profiles import INDEX_RANGE
-from pxdask.morphology.transforms import kind_of, values_of, z_of
+from pxdask.morphology.transforms import MOST_Z, kind_of, z_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MOST_ELLIP = 0.95
+MOST_ELLIP = ELLIP_RANGE[1]
 """Greatest ellipticity."""
 
 _RADIUS_WIDTH = 1.0
@@ -39,8 +39,6 @@ _FLUX_WIDTH = 20.0
 _SHIFT_WIDTH = 0.3
 """Width of the prior of the centre about the first guess [r_eff]; no less than a pixel."""
 _START_INDEX, _START_BULGE_INDEX, _START_BULGE = 1.5, 3.0, 0.3
-BULGE_INDEX = (0.5, 10.0)
-"""Least and greatest index of a bulge: flatter ones are rings, and would be of arms."""
 BULGE_RADIUS, DISC_RADIUS = (0.05, 0.25, 0.8), (0.8, 1.2, 5.0)
 """Least, first and greatest radius of a bulge and of a disc [r_eff of the whole]. That of the whole
 lies between them, so that they cannot be exchanged. A disc's first is that of outer rings."""
@@ -51,6 +49,10 @@ sky: of mocks, twice the error makes indices 3.6 % too small, three times 2.7, n
 _SKY_BOUNDS = 6.0
 """Ends of the sky's range about that of the border [its error]: beyond them is what profiles that
 are not the galaxy's would have, not the sky."""
+_LEAST_RADIUS = 1e-3
+"""Least radius of one with a given prior [its mean]."""
+_RADIUS_REACH = 5.0
+"""Room for the radius of a bulge or a disc about a given one [its width]."""
 _START_POINT = 0.05
 """Flux of a point at the centre, over that of the galaxy."""
 _N_WAVE = 50
@@ -66,6 +68,10 @@ class Problem:
         From theta to the z of each parameter of each band.
     low, high : (n_band, n_local) float64
         What transforms need; see `transforms.KINDS`.
+    mean, std : (n_band, n_local) float64
+        The same of what is truncated; 0 and 1 elsewhere.
+    given : tuple of str
+        What of the galaxy is truncated: it has a given prior between bounds.
     start, prior_mean, prior_std : (n_dim,) float64
         Start, and normal priors, of theta.
     columns : dict
@@ -79,6 +85,9 @@ class Problem:
     design: Floats
     low: Floats
     high: Floats
+    mean: Floats
+    std: Floats
+    given: tuple[str, ...]
     start: Floats
     prior_mean: Floats
     prior_std: Floats
@@ -89,13 +98,17 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class _Parameter:
-    """One parameter in all bands: ends or scale (n_band,), start and normal prior of z."""
+    """One parameter in all bands: ends or scale (n_band,), start and normal prior of z.
+
+    Of a truncated one, ``given`` has the mean and the width of the value.
+    """
 
     low: Floats
     high: Floats
     start: Floats
     mean: Floats
     std: float
+    given: tuple[float, float] | None = None
 
 
 def make_problem(
@@ -120,6 +133,11 @@ def make_problem(
         Profile, links and priors.
     galaxy : mapping
         Catalogue row, for priors that name its columns.
+
+    Raises
+    ------
+    DataError
+        If a column that a prior names has no number, or none that is possible.
     """
     own = [(0, name) for name in PARAMETERS[config.profile]]
     others = [(i, name) for i in range(1, len(guesses)) for name in PARAMETERS["sersic"]]
@@ -152,8 +170,19 @@ def make_problem(
         design=design,
         low=np.stack([part.low for part in parts], axis=1),
         high=np.stack([part.high for part in parts], axis=1),
+        mean=_of_given(parts, 0, len(pivot_wave)),
+        std=_of_given(parts, 1, len(pivot_wave)),
+        given=tuple(
+            name for (_, name), part in zip(local, parts, strict=True) if part.given is not None
+        ),
         start=start, prior_mean=mean, prior_std=std, columns=columns, wave=wave, curves=curves,
     )  # fmt: skip
+
+
+def _of_given(parts: Sequence[_Parameter], number: int, n_band: int) -> Floats:
+    """Return the means or the widths (n_band, n_local) of given priors; 0 or 1 elsewhere."""
+    usual = (0.0, 1.0)
+    return np.tile([(part.given or usual)[number] for part in parts], (n_band, 1))
 
 
 def _mode(source: int, name: str, config: MorphologyConfig) -> str:
@@ -234,9 +263,8 @@ def _bounded(name: str, guess: Guess, *, n_band: int, profile: Profile) -> _Para
         "ellip": (0.0, MOST_ELLIP, guess.ellip),
         "disc_ellip": (0.0, MOST_ELLIP, guess.ellip),
         "n": (
-            (*np.log(BULGE_INDEX), _START_BULGE_INDEX)
-            if two
-            else (*np.log(INDEX_RANGE), _START_INDEX)
+            *np.log(shape_range("n", profile)),
+            _START_BULGE_INDEX if two else _START_INDEX,
         ),
         "bulge_fraction": (0.0, 1.0, _START_BULGE),
         "r_eff": (np.log(bulge[0]), np.log(bulge[2]), bulge[1]),
@@ -258,29 +286,30 @@ def _linear(
 def _with_given(
     part: _Parameter, name: str, config: MorphologyConfig, galaxy: Mapping[str, object]
 ) -> _Parameter:
-    """Return the parameter with the prior of the settings, where they have one."""
+    """Return the parameter with the prior of the settings, where they have one.
+
+    It is normal in the value itself, cut at the ends of what is possible. The fit starts at its
+    median.
+    """
     if name not in config.priors:
         return part
     prior, kind = config.priors[name], kind_of(name, config.profile)
     mean, std = value_of(prior.mean, galaxy), value_of(prior.std, galaxy)
-    _require_usable(name, mean, std, galaxy)
+    _require_usable(name, mean, std, galaxy=galaxy, config=config)
     ones = np.ones(len(part.low))
     if name.endswith("theta"):
         mean, std = np.radians(mean), np.radians(std)
     if kind == "linear":
         return _linear(mean * ones, std * ones)
-    if kind == "log":
-        return _linear(np.log(mean) * ones, std / mean * ones)
-    low, high = float(part.low[0]), float(part.high[0])
+    low, high = shape_range(name, config.profile)
     if name.endswith("r_eff"):
+        low, high = _LEAST_RADIUS * mean, mean + MOST_Z * std
+    if name.endswith("r_eff") and kind == "log_bounded":
         # who knows a radius is not held to what pixels tell
-        reach = 5 * std / mean
-        low, high = min(low, np.log(mean) - reach), max(high, np.log(mean) + reach)
-        part = _Parameter(low * ones, high * ones, part.start, part.mean, part.std)
-    z = z_of(mean, kind=kind, low=low, high=high)
-    ends = values_of(np.array([[z - 0.01], [z + 0.01]]), low, high, kinds=(kind,))
-    slope = float(ends[1, 0] - ends[0, 0]) / 0.02
-    return _Parameter(part.low, part.high, z * ones, z * ones, std / slope)
+        reach = _RADIUS_REACH * std
+        low = max(low, min(np.exp(part.low[0]), mean - reach))
+        high = max(np.exp(part.high[0]), mean + reach)
+    return _Parameter(low * ones, high * ones, 0 * ones, 0 * ones, 1.0, (mean, std))
 
 
 def _coefficients(
@@ -302,11 +331,21 @@ def _coefficients(
     return start, mean, std
 
 
-def _require_usable(name: str, mean: float, std: float, galaxy: Mapping[str, object]) -> None:
+def _require_usable(
+    name: str,
+    mean: float,
+    std: float,
+    *,
+    galaxy: Mapping[str, object],
+    config: MorphologyConfig,
+) -> None:
     """Raise `DataError` unless a prior's numbers are possible."""
-    radius = name.endswith("r_eff")
-    if std <= 0 or (radius and mean <= 0):
+    low, high = shape_range(name, config.profile)
+    inside = low <= mean <= high and not (mean <= 0 and name.endswith("r_eff"))
+    if not inside or std <= 0:
+        wanted = f"a mean from {low:g} to {high:g}" if np.isfinite(high) else "any mean"
+        wanted = "a mean above 0" if name.endswith("r_eff") else wanted
         raise DataError(
-            f"galaxy {galaxy.get('id')!r}: the prior of {name} is {mean} +- {std}; wanted a "
-            f"positive width{' and mean' if radius else ''}"
+            f"galaxy {galaxy.get('id')!r}: the prior of {name} is {mean:g} +- {std:g}; wanted "
+            f"{wanted}, and a positive width"
         )

@@ -10,15 +10,14 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import gammaincinv, gammaln
 
+from pxdask.core.morphology import INDEX_RANGE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-INDEX_RANGE = (0.2, 10.0)
-"""Least and greatest Sersic index that can be rendered."""
 
 INDEX_RANGES = {"jax": INDEX_RANGE, "pysersic": (0.65, 8.0)}
 """The same by engine: pysersic's renderer has no amplitudes of its Gaussians beyond."""

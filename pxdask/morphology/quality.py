@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.flags import Flag
+from pxdask.morphology.coverage import seen_parts
 from pxdask.morphology.problem import MOST_ELLIP
 from pxdask.morphology.profiles import INDEX_RANGES
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 _EDGE = 0.01
 """Part of a range at its ends that counts as its edge."""
+
+LEAST_SEEN = 0.9
+"""Part of the light within 2 r_eff that good pixels must hold in each band: of a galaxy that is cut
+through its middle, half is seen."""
+
+_MOST_PULL = 30.0
+"""Distance from a given prior [its width] above which the prior does not hold a value any more."""
 
 _LEAST_RADIUS = 0.05
 """Half-light radius of what is as good as a point [pix of the finest band]."""
@@ -61,6 +69,8 @@ def fit_flags(
     flags[at_edge] |= np.uint16(Flag.AT_EDGE)
     if _off_centre(scene, values):
         flags[0] |= np.uint16(Flag.OFF_CENTRE)
+    if np.any(seen_parts(scene, values) < LEAST_SEEN):
+        flags[0] |= np.uint16(Flag.EDGE)
     if _middle_masked(scene):
         flags[0] |= np.uint16(Flag.MASKED)
     return flags
@@ -97,12 +107,17 @@ def _at_bounds(scene: Scene, values: dict[str, Floats]) -> bool:
     """Return whether a sky, or a bulge's radius or index or its disc's radius, is at its bounds.
 
     A sky is where it is as far from that of the border as it is let: the profile is not the
-    galaxy's.
+    galaxy's. What has a given prior is where that has no hold on it.
     """
     layout, low, high = scene.layout, scene.of_band("low"), scene.of_band("high")
     for i, (source, name) in enumerate(layout.local):
         kind = layout.kinds[i]
-        two = layout.sources[0] == "sersic_exponential" and kind == "log_bounded"
+        if kind == "truncated":
+            mean, std = (scene.of_band(each)[0, i] for each in ("mean", "std"))
+            if np.any(np.abs(values[name][0] - mean) > _MOST_PULL * std):
+                return True
+        has_bounds = kind in ("log_bounded", "truncated") and not name.endswith("ellip")
+        two = layout.sources[0] == "sersic_exponential" and has_bounds
         if not (source < 0 or (source == 0 and two)):
             continue
         value = values[name][0]

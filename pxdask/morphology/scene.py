@@ -58,12 +58,13 @@ class Neighbour:
 
 @dataclass(frozen=True, eq=False)
 class Stamp:
-    """What results need to know of a band's stamp, fitted or not."""
+    """What results need to know of a band's stamp, fitted or not; ``psf_radius`` in arcsec."""
 
     band: str
     pivot_wave: float
     wcs: str
     pixel_scale: float
+    psf_radius: float
     flux: NDArray[np.float32]
     flux_err: NDArray[np.float32]
     good: NDArray[np.bool_]
@@ -82,7 +83,8 @@ class Scene:
         ``weight`` (1 / error, 0 where masked) (side, side), ``psf`` (n_fft, n_fft // 2 + 1)
         complex, ``matrix`` (2, 2) from east and north [arcsec] to x and y [pix], ``origin`` (2,)
         of the catalogue's position [pix], ``half_side`` [pix], ``design`` (n_local, n_dim) from
-        theta to the z of each of the band's parameters, their ``low`` and ``high`` (n_local,);
+        theta to the z of each of the band's parameters, their ``low`` and ``high`` (n_local,), and,
+        where priors are given, ``mean`` and ``std`` of these;
         ``prior_mean`` and ``prior_std`` (n_dim,) of normal priors of theta; ``dof``.
     start : (n_dim,) float64
         Theta to start from.
@@ -171,7 +173,7 @@ def make_scene(
     used = [listed[i] for i in fitted]
     maps = [_sky_map(each, ra=ra, dec=dec, near=neighbours) for each in used]
     psfs = [np.asarray(stamps[each.band]["psf"].values, np.float64) for each in used]
-    pixels = [_pixels(*each) for each in zip(used, maps, psfs, strict=True)]
+    pixels = [_pixels(*each) for each in zip(used, maps, strict=True)]
     guesses = _guesses(pixels, maps[0][2], neighbours)
     _tell_full(used, pixels, guesses[0], galaxy)
     problem = make_problem(
@@ -189,6 +191,7 @@ def make_scene(
         sky=config.sky,
         n_dim=len(problem.start),
         loss=config.loss,
+        given=problem.given,
     )
     arrays = {
         "groups": groups,
@@ -260,11 +263,13 @@ def _stamp(band: str, stamp: xr.Dataset) -> Stamp:
     """Return what is kept of a Dataset."""
     flux, error = stamp["flux"].values, stamp["flux_err"].values
     good = np.isfinite(flux) & np.isfinite(error) & ~stamp["masked"].values
+    scale = float(stamp.attrs["pixel_scale"])
     return Stamp(
         band=band,
         pivot_wave=float(stamp.attrs["pivot_wave"]),
         wcs=str(stamp.attrs["wcs"]),
-        pixel_scale=float(stamp.attrs["pixel_scale"]),
+        pixel_scale=scale,
+        psf_radius=psf_half_radius(np.asarray(stamp["psf"].values, np.float64), pixel_scale=scale),
         flux=flux,
         flux_err=error,
         good=good & (np.where(good, error, 0.0) > 0),
@@ -293,7 +298,7 @@ def _sky_map(
     return matrix, origin, offsets
 
 
-def _pixels(stamp: Stamp, sky_map: tuple[Floats, Floats, Floats], psf: Floats) -> Pixels:
+def _pixels(stamp: Stamp, sky_map: tuple[Floats, Floats, Floats]) -> Pixels:
     """Return a band's pixels on the sky, for first guesses."""
     matrix, origin, _ = sky_map
     y, x = np.indices(stamp.flux.shape, dtype=np.float64)
@@ -306,7 +311,7 @@ def _pixels(stamp: Stamp, sky_map: tuple[Floats, Floats, Floats], psf: Floats) -
         flux_err=stamp.flux_err.astype(np.float64),
         good=stamp.good,
         pixel_scale=stamp.pixel_scale,
-        psf_radius=psf_half_radius(psf, pixel_scale=stamp.pixel_scale),
+        psf_radius=stamp.psf_radius,
     )
 
 
@@ -355,6 +360,7 @@ def _grouped(
                     "low": problem.low[i],
                     "high": problem.high[i],
                 }
+                | ({"mean": problem.mean[i], "std": problem.std[i]} if problem.given else {})
             )
         groups.append({name: np.stack([each[name] for each in rows]) for name in rows[0]})
     return tuple(placed), tuple(groups)

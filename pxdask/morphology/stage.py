@@ -57,7 +57,7 @@ class MorphologyStage:
     target: Psf | None = None
 
     name: ClassVar[str] = "morphology"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     output: ClassVar[Schema] = MORPHOLOGY
 
     @property
@@ -169,6 +169,8 @@ def fit_galaxies(
             )
         except DataError as error:
             found[i] = error
+    if not scenes:
+        return [found[i] for i in range(len(ready))]
     rngs = [stream(seed, "morphology", str(ready[i][0].get("id"))) for i in scenes]
     fitted = fit_scenes(list(scenes.values()), config=config, rngs=rngs)
     for i, one, rng in zip(scenes, fitted, rngs, strict=True):

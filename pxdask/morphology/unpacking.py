@@ -36,7 +36,9 @@ def unpack(theta: Floats, scene: Scene) -> dict[str, Floats]:
     """
     z = np.einsum("blp,...p->...bl", scene.of_band("design"), theta)
     layout = scene.layout
-    values = values_of(z, scene.of_band("low"), scene.of_band("high"), kinds=layout.kinds)
+    low, high = scene.of_band("low"), scene.of_band("high")
+    given = (scene.of_band("mean"), scene.of_band("std")) if layout.given else None
+    values = values_of(z, low, high, kinds=layout.kinds, given=given)
     shape = (*theta.shape[:-1], len(layout.sources), len(scene.bands))
     found: dict[str, Floats] = {
         name: np.full(shape, np.nan) for name in (*PARAMETERS[layout.sources[0]], *SKY[layout.sky])
@@ -71,5 +73,9 @@ def curve(theta: Floats, scene: Scene, name: str) -> Floats:
     z = theta[..., scene.columns[0, name]] @ scene.curves[name].T
     at = scene.layout.local.index((0, name))
     low, high = (float(scene.of_band(end)[0, at]) for end in ("low", "high"))
-    values = values_of(z[..., None], low, high, kinds=(scene.layout.kinds[at],))[..., 0]
+    given = None
+    if scene.layout.given:
+        given = (float(scene.of_band("mean")[0, at]), float(scene.of_band("std")[0, at]))
+    kind = scene.layout.kinds[at]
+    values = values_of(z[..., None], low, high, kinds=(kind,), given=given)[..., 0]
     return np.asarray(values * (180 / np.pi if name.endswith("theta") else 1.0), np.float64)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pxdask.core.errors import brief
+from pxdask.core.models import MassPrior
 from pxdask.core.provenance import differences
 from pxdask.sps.parameters import prior_configs
 
@@ -39,12 +40,28 @@ def disagreements(network: Network, library: ModelLibrary, settings: FitConfig) 
         *_band_faults(network, library.filters),
         *_model_faults(network, library),
         *_redshift_faults(network, library),
+        *filter(None, [unweighed_fault(library.settings, settings)]),
         *(
             f"{name}: the network knows {there.get(name)!r}, the fit has {given[name]!r}"
             for name in _LIKELIHOOD
             if there.get(name) != given[name]
         ),
     ]
+
+
+def unweighed_fault(models: ModelConfig, settings: FitConfig) -> str:
+    """Return what priors a fit would not heed as draws are not weighed; "" for none.
+
+    Mocks have masses that make their S/N even, so that a network knows no prior of mass.
+    """
+    names = [name for name, prior in prior_configs(models).items() if isinstance(prior, MassPrior)]
+    if settings.npe.reweight or not names:
+        return ""
+    return (
+        f"fit.npe.reweight is false, and models.priors of {', '.join(names)} joint_with_mass: a"
+        " network knows nothing of priors that depend on mass, which count only where draws are"
+        " re-weighted. Wanted fit.npe.reweight: true, or models.priors of another form"
+    )
 
 
 def filter_digest(band: Filter) -> str:

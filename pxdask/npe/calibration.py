@@ -129,7 +129,8 @@ def tarp(draws: Floats, truth: Floats, reference: Floats, *, weights: Floats | N
     truth : (n_sed, n_dim)
         Parameters that the data were made of.
     reference : (n_sed, n_dim)
-        A point for each SED, such as the truth of another, that knows nothing of its data.
+        A point for each SED that is independent of its truth and data. Truths of others are none
+        where these are spread evenly: neighbours of a Sobol sequence shun each other.
     weights : (n_sed, n_draw), optional
         Of the draws; default: equal.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -37,6 +37,12 @@ _PIECE = 65536
 
 _FEWEST = 3
 """Least number of bands that are left where some are taken away at random."""
+
+_N_REACH, _REACH = 10_000, 0.99
+"""Errors drawn to learn what S/N mocks reach, and the part of these that reach less."""
+
+_OWN_NOISE = 3.0
+"""Deviations of a band's noise, and of its systematic error, that make no brighter source."""
 
 _MOST_SYSTEMATIC = 0.9
 """Largest systematic error times deviate: beyond, there is no flux that is so far from its model in
@@ -94,6 +100,7 @@ def make_mocks(
     settings: FitConfig,
     first: int = 0,
     redshift_given: bool = True,
+    points: Literal["sobol", "random"] = "sobol",
 ) -> Mocks:
     """Return mock SEDs of models drawn from their priors.
 
@@ -115,6 +122,9 @@ def make_mocks(
         whatever slice.
     redshift_given : bool
         A redshift with a prior is given to the network, not a target.
+    points : {"sobol", "random"}
+        How priors are drawn from: evenly, to learn from, or independently, for whatever tests are
+        made of mocks. Those take each truth for one draw; even ones pass too easily.
 
     Returns
     -------
@@ -144,10 +154,10 @@ def make_mocks(
         )
     simulator = Simulator(library)
     start, stop = first // _CHUNK * _CHUNK, -(-(first + n) // _CHUNK) * _CHUNK
-    points = unit_points(
-        "sobol", n_dim=simulator.n_dim + 1, seed=_own_seed(seed), start=start, stop=stop
+    drawn = unit_points(
+        points, n_dim=simulator.n_dim + 1, seed=_own_seed(seed), start=start, stop=stop
     )
-    unit, level = points[:, :-1], points[:, -1]
+    unit, level = drawn[:, :-1], drawn[:, -1]
     model, redshift = _models(simulator, unit)
     parts = []
     for low in range(0, stop - start, _CHUNK):
@@ -161,6 +171,32 @@ def make_mocks(
     mocks = Mocks(unit[:, targets], log_mass, flux, error, redshift if given else None, names)
     mocks = mocks.rows(slice(first - start, first - start + n))
     return mocks.rows(mean_snr(mocks.flux, mocks.error) >= settings.npe.snr[0])
+
+
+def greatest_snr(
+    noise: NoiseModel, snr: float, *, systematic_error: float, systematic_sigma: float
+) -> float:
+    """Return the S/N of the best band that the brightest mocks reach, the systematic error apart.
+
+    Not one mock in a thousand is beyond.
+
+    Parameters
+    ----------
+    noise : NoiseModel
+        Of the mocks.
+    snr : float
+        Greatest S/N asked for, ``npe.snr[1]``: that of typical photon noise. Where it scatters,
+        some mocks have more.
+    systematic_error, systematic_sigma : float
+        Errors as a part of the flux, and of the error itself [1].
+    """
+    rng = stream(0, "greatest S/N")
+    high = _background_snr(noise, snr) * (1 + _OWN_NOISE * systematic_error)
+    wider = math.hypot(1.0, systematic_sigma)
+    background = noise.background(_N_REACH, rng)
+    photons = wider * high * noise.photons(_N_REACH, rng) / background
+    least = np.min(np.where(np.isnan(photons), np.inf, photons), axis=1)
+    return high / math.sqrt(1 + float(np.quantile(least, 1 - _REACH))) + _OWN_NOISE
 
 
 def at_redshift(library: ModelLibrary, redshift: float) -> ModelLibrary:

@@ -51,7 +51,7 @@ FEWEST_MOCKS = 100
 """Below, nothing can be held out and learnt."""
 
 _N_CALIBRATED, _N_DRAW = 2000, 400
-"""Mocks held out that figures of merit are computed of, and draws of each: their ranks tell 0.001
+"""Mocks drawn that figures of merit are computed of, and draws of each: their ranks tell 0.001
 from a coverage of 0.68 of which 2,000 mocks tell 0.01."""
 
 _LEAST_WIDTH = 1e-3
@@ -119,8 +119,8 @@ def train(
     Returns
     -------
     network : Network
-        With figures of merit of mocks held out: coverage of central 68 % intervals, distance of
-        ranks from evenness (Kolmogorov-Smirnov), and its probability.
+        With figures of merit of independent mocks that it has not seen: coverage of central 68 %
+        intervals, distance of ranks from evenness (Kolmogorov-Smirnov), and its probability.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def train(
         densities.append(_raw(problem, npe, found.weights))
         losses.append((found.loss, found.held_loss))
     network = _network(problem, densities, losses, library, noise=noise, settings=settings)
-    figures = _figures(network, problem.held, seed)
+    figures = _figures(network, _fresh(problem, seed), seed)
     origin = {**network.origin, "seed": int(seed), "n_mocks": npe.n_mocks, "key": key}
     return replace(network, figures=figures, origin=origin)
 
@@ -346,9 +346,15 @@ def _network(
     )
 
 
-def _figures(network: Network, held: Mocks, seed: int) -> dict[str, Floats]:
-    """Return figures of merit (n_dim + 1,) of mocks held out."""
-    some = held.rows(slice(_N_CALIBRATED))
+def _fresh(problem: _Problem, seed: int) -> Mocks:
+    """Return mocks that no training has seen, drawn independently."""
+    other = int(stream(seed, "npe-figures").integers(2**62))
+    n = min(_N_CALIBRATED, problem.n_held)
+    return problem.make(n=n, first=0, seed=other, points="random")
+
+
+def _figures(network: Network, some: Mocks, seed: int) -> dict[str, Floats]:
+    """Return figures of merit (n_dim + 1,) of mocks that the training has not seen."""
     redshift = some.redshift
     if redshift is None and network.redshift is not None:
         redshift = np.full(len(some), network.redshift[0])

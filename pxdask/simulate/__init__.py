@@ -1,6 +1,6 @@
 """Mock galaxies with known truth, observed by named surveys."""
 
-from pxdask.simulate.galaxy import MockGalaxy
+from pxdask.simulate.galaxy import MOCK_UNITS, MockGalaxy
 from pxdask.simulate.ifs import IfsObservation, SmoothMismatch, observe_ifs, smooth_mismatch
 from pxdask.simulate.ifs_files import extensions
 from pxdask.simulate.ifus import IFUS, IfsSpec
@@ -17,6 +17,7 @@ from pxdask.simulate.truth import (
 
 __all__ = [
     "IFUS",
+    "MOCK_UNITS",
     "NEARBY",
     "SURVEYS",
     "TRUTH",

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 DISC_RADII_PER_SCALE = float(gammaincinv(2.0, 0.5))
 """Effective radius of an exponential disc [scale lengths]; 1.678."""
 
+MOCK_UNITS = {
+    **dict.fromkeys(("r_eff", "bulge_r_eff"), "arcsec"),
+    **dict.fromkeys(("position_angle", "pitch_angle"), "deg"),
+    **dict.fromkeys(("bulge_age", "age", "tau"), "Gyr"),
+    **dict.fromkeys(("bulge_fraction", "axis_ratio"), ""),
+}
+"""Units of a mock galaxy's columns, to which a catalogue's are converted."""
+
 _SERSIC_B4 = float(gammaincinv(8.0, 0.5))
 _BULGE_CUT = 5.0
 _TREND_LIMIT = 3.0

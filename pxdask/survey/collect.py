@@ -1,7 +1,8 @@
 """All galaxies and bins of a run in one store and a few tables.
 
 Collecting again reads only the galaxies whose outputs are others than last time; the result is the
-same, byte for byte, as if it had all been collected at once.
+same, byte for byte, as if it had all been collected at once. A store that lacks files, or cannot be
+understood, is made anew. What is written is noted with its checksums, for `pxdask verify`.
 """
 
 from __future__ import annotations
@@ -17,20 +18,22 @@ import xarray as xr
 from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import ConfigError, DamagedError, DataError, StoreError
 from pxdask.core.schema import QUANTILES
-from pxdask.fitting.tables import results_of
+from pxdask.fitting.tables import NUMBERS, results_of
 from pxdask.io.stores import read
 from pxdask.io.survey_store import (
     CHUNK,
     ROWS,
     SHARD,
+    DamagedStoreError,
     RowWriter,
     StoredRows,
-    open_group,
+    load_group,
     replacing_store,
     write_group,
 )
 from pxdask.survey.collected import (
     BINS,
+    COLLECTED,
     ENTRY,
     GALAXIES,
     INTEGRATED,
@@ -39,6 +42,11 @@ from pxdask.survey.collected import (
     RADIAL,
     STORE,
     TABLES,
+    collected_tables,
+    is_whole_store,
+    save_collected,
+    saved_collected,
+    stored_files,
     write_tables,
 )
 from pxdask.survey.manifest import MANIFEST, Manifest
@@ -57,7 +65,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = "survey/1"
+SCHEMA = "survey/2"
+"""Form of the store; 2: what samplers and networks tell of themselves is in it."""
+
 FORMATS = ("fits", "ecsv", "parquet")
 
 ADDITIVE = ("dex(Msun)", "dex(Lsun)", "dex(Msun / yr)")
@@ -67,7 +77,7 @@ Entry = dict[str, str | float]
 """What the catalogue and the manifest tell of a galaxy."""
 
 _OF_BINS = ("n_pix", "flux", "flux_err", "snr", "coverage", "n_pieces", "compactness", "sed_chi2")
-_OF_FITS = ("chi2", "n_used", "n_eff", "ln_evidence", "flags", "model_flux")
+_OF_FITS = (*NUMBERS, "flags", "model_flux")
 _MOMENTS = ("mean", "std")
 _RATIO = "redshift_ratio"
 """What a galaxy's SEDs together tell of its redshift, an attribute of its fit."""
@@ -129,21 +139,42 @@ def collect(run: Run, *, formats: Sequence[str] = FORMATS, shard: int = SHARD) -
         raise ConfigError(
             f"cannot write tables as {', '.join(unknown)}; wanted {', '.join(FORMATS)}"
         )
+    path, entries = run.store / STORE, _entries(run)
+    if (path / "zarr.json").is_file() and not is_whole_store(run.store):
+        before = _Before([], xr.Dataset())
+    else:
+        before = _Before.of(path, bands=_bands(run), shard=shard)
+    try:
+        return _collect(run, entries, before, formats, shard)
+    except DamagedStoreError as error:
+        logger.warning("%s", error)
+        return _collect(run, entries, _Before([], xr.Dataset()), formats, shard)
+
+
+def _collect(
+    run: Run, entries: list[Entry], before: _Before, formats: Sequence[str], shard: int
+) -> Collected:
+    """Write store and tables, with what was collected before as far as it holds."""
     path = run.store / STORE
-    entries = _entries(run)
-    before = _Before.of(path, bands=_bands(run), shard=shard)
     changed = entries != before.entries
+    files = saved_collected(run.store)
     n_read = 0
     if changed:
         with replacing_store(path) as part:
             n_read = _write_store(run, part, entries, before, shard)
-    galaxies = open_group(path, GALAXIES).load()
+            stored = stored_files(part)
+            (run.store / COLLECTED).unlink(missing_ok=True)  # true of neither while they change
+        files = {name: file for name, file in files.items() if not name.startswith(STORE)} | stored
+        save_collected(run.store, files)
+    galaxies = load_group(path, GALAXIES)
     tables = {run.store / f"{name}.{kind}": name for name in TABLES for kind in formats}
     wanted = [table for table in tables if changed or not table.is_file()]
     for name in TABLES:
         paths = [table for table in wanted if tables[table] == name]
         if paths:
             write_tables(paths, path, galaxies, of_bins=name == TABLES[1], shard=shard)
+    if wanted:
+        save_collected(run.store, files | collected_tables(wanted))
     n_bin = galaxies["n_bin"].values
     return Collected(path, tuple(tables), int((n_bin > 0).sum()), int(n_bin.sum()), n_read)
 
@@ -190,7 +221,7 @@ class _Before:
     def of(cls, path: Path, *, bands: list[str], shard: int) -> _Before:
         """Return the store as it is; nothing if there is none of these bands."""
         try:
-            galaxies = open_group(path, GALAXIES).load()
+            galaxies = load_group(path, GALAXIES)
             stored = StoredRows(path, BINS, shard=shard)
         except (StoreError, DamagedError):
             return cls([], xr.Dataset())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Column, QTable, Table
 
 from pxdask.core.errors import ConfigError
-from pxdask.io.survey_store import ROWS, StoredRows, open_group
+from pxdask.core.files import write_text
+from pxdask.io.stores import checksum, files_under
+from pxdask.io.survey_store import ROWS, StoredRows, load_group
 from pxdask.io.table_files import table_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
@@ -26,6 +30,9 @@ KEYED = (BINS, "fit", INTEGRATED, PROFILES, "maps", RADIAL, "products")
 
 TABLES = ("summary", "summary-bins")
 """Names of the tables of galaxies and of bins."""
+
+COLLECTED = "collected.json"
+"""File of a run's folder that tells size and checksum of each file that was collected."""
 
 ENTRY: dict[str, dict[str, str]] = {
     "id": {"units": "", "long_name": "galaxy"},
@@ -41,6 +48,14 @@ ENTRY: dict[str, dict[str, str]] = {
 """What the catalogue and the manifest tell of a galaxy."""
 
 
+@dataclass(frozen=True, slots=True)
+class CollectedFile:
+    """What was written: size [byte] and checksum."""
+
+    n_bytes: int
+    checksum: str
+
+
 def galaxy_table(store: Path) -> QTable:
     """Return a row for each galaxy of a store that was collected, with units.
 
@@ -52,7 +67,55 @@ def galaxy_table(store: Path) -> QTable:
     path = store / STORE
     if not (path / "zarr.json").is_file():
         raise ConfigError(f"{path} is not there; `pxdask collect {store}` makes it")
-    return QTable(_flat(open_group(path, GALAXIES).load()), copy=False)
+    return QTable(_flat(load_group(path, GALAXIES)), copy=False)
+
+
+def stored_files(folder: Path) -> dict[str, CollectedFile]:
+    """Return size and checksum of all files of a store, by their names under `STORE`."""
+    return {
+        f"{STORE}/{file.path.relative_to(folder).as_posix()}": CollectedFile(
+            file.n_bytes, checksum(file.path)
+        )
+        for file in files_under(folder)
+    }
+
+
+def collected_tables(paths: Iterable[Path]) -> dict[str, CollectedFile]:
+    """Return size and checksum of tables, by their names in the run's folder."""
+    return {path.name: CollectedFile(path.stat().st_size, checksum(path)) for path in paths}
+
+
+def save_collected(run: Path, files: Mapping[str, CollectedFile]) -> None:
+    """Note what was collected into a run's folder, by the files' names there."""
+    lines = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps([file.n_bytes, file.checksum])}"
+        for name, file in sorted(files.items())
+    )
+    write_text(f"{{\n{lines}\n}}\n", run / COLLECTED)
+
+
+def saved_collected(run: Path) -> dict[str, CollectedFile]:
+    """Return what was noted when a run was collected; nothing if it was not, or is not legible."""
+    try:
+        facts = json.loads((run / COLLECTED).read_text(encoding="utf-8"))
+        return {str(name): CollectedFile(*values) for name, values in facts.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def is_whole_store(run: Path) -> bool:
+    """Return whether all files that a store had when it was written are there in their sizes.
+
+    A piece that is absent would be read as rows without values. Bytes are not looked at.
+    """
+    there = {
+        f"{STORE}/{file.path.relative_to(run / STORE).as_posix()}": file.n_bytes
+        for file in files_under(run / STORE)
+    }
+    noted = {
+        name: file.n_bytes for name, file in saved_collected(run).items() if name.startswith(STORE)
+    }
+    return bool(there) and noted == there
 
 
 def write_tables(

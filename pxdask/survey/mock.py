@@ -17,6 +17,7 @@ from pxdask.io.fits import write_image
 from pxdask.io.stores import is_published, opened, publish
 from pxdask.simulate import (
     IFUS,
+    MOCK_UNITS,
     NEARBY,
     SURVEYS,
     MockGalaxy,
@@ -60,7 +61,8 @@ def make_mocks(
     Parameters
     ----------
     catalog : path or Table
-        Galaxies; the columns that `pxdask.simulate.MockGalaxy` has describe them.
+        Galaxies; the columns that `pxdask.simulate.MockGalaxy` has describe them, in its units
+        or those that the table states.
     folder : path
         Where the images go: ``<id>/<band>.fits``, ``<id>/<band>_<kind>.fits`` for the
         uncertainty, and the true maps in ``<id>/truth.zarr.zip``.
@@ -94,7 +96,7 @@ def make_mocks(
     settings = models or ModelConfig()
     ssp = ssp_dataset(settings.ssp)
     made = []
-    for row in rows(read_catalog(catalog)):
+    for row in rows(read_catalog(catalog, units=MOCK_UNITS)):
         target = Path(folder) / str(row["id"])
         what = [*surveys, *(f"ifu {name}" for name in ifus)]
         key = content_key([VERSION, row, seed, what, settings.model_dump(mode="json")])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pxdask.core.errors import PxdaskError
 from pxdask.core.remote import far
+from pxdask.core.rows import values_of_rows
 from pxdask.core.settings import value_of
 from pxdask.images.calibration import flux_factor, keyword_faults, survey_band
 from pxdask.images.psf import refuse_wider
@@ -266,26 +267,10 @@ def _check_flux(band: BandConfig, header: ImageHeader) -> None:
 
 def _missing_columns(galaxy: Mapping[str, object], config: SurveyConfig) -> list[str]:
     """Return what is wrong with the catalogue columns that the settings name."""
-    region, extinction = config.images.region, config.images.extinction
-    named = [
-        region.radius,
-        region.semi_major,
-        region.axis_ratio,
-        region.length,
-        region.width,
-        region.angle,
-    ]
-    if extinction is not None and extinction.dust_map is None:
-        named.append(extinction.column)
-    if config.maps.inclination:
-        named.append(config.maps.axis_ratio)
-    if config.morphology is not None:
-        for prior in config.morphology.priors.values():
-            named += [prior.mean, prior.std]
     faults = []
-    for value in named:
+    for value, _ in values_of_rows(config):
         try:
-            value_of(0.0 if value is None else value, galaxy)
+            value_of(value, galaxy)
         except PxdaskError as error:
             faults.append(str(error))
     return faults

@@ -20,6 +20,7 @@ from pxdask.core.config import SurveyConfig, data_root
 from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import ClusterError, ConfigError, DataError, PxdaskError
 from pxdask.core.morphology import MorphologyConfig
+from pxdask.core.rows import column_units
 from pxdask.io.catalog import read_catalog, rows
 from pxdask.morphology.stage import absent_extra, fit_galaxies
 from pxdask.morphology.stamps import make_stamps, segment_radius
@@ -107,7 +108,7 @@ def fit_profiles(
     Parameters
     ----------
     catalog : path or Table
-        Galaxies.
+        Galaxies; those without a redshift, or all if there is no such column, have no sizes in kpc.
     config : path or SurveyConfig
         Settings of the survey; without ``morphology`` its defaults.
     client : distributed.Client, optional
@@ -134,7 +135,8 @@ def fit_profiles(
         The catalogue and, for each band, what `profile_facts` tells, as ``sersic_NAME_BAND``. Of
         the chosen band, or its disc, where one is fitted, ``sersic_r_eff``, ``sersic_semi_major``
         [arcsec], ``sersic_axis_ratio``, ``sersic_angle`` [deg], which ``images.region`` can name.
-        ``sersic_band``; ``sersic_error`` (why there is none). NaN where there is no profile.
+        A point has none of these four. ``sersic_band``; ``sersic_error`` (why there is no
+        profile). NaN where there is no profile.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def fit_profiles(
     settings = config if isinstance(config, SurveyConfig) else SurveyConfig.load(config)
     work = ProfileWork(settings, str(Path(data_root(root)).resolve()), band, semi_major)
     _require(work)
-    table = read_catalog(catalog)
+    table = read_catalog(catalog, units=column_units(settings), need_redshift=False)
     galaxies = list(rows(table))
     calls = [tuple(galaxies[i : i + batch]) for i in range(0, len(galaxies), batch)]
     found: dict[int, list[Cell]] = {}
@@ -212,8 +214,6 @@ def _require(work: ProfileWork) -> None:
     """Raise `ConfigError` if no galaxy can have a profile."""
     if fault := absent_extra(work.morphology):
         raise ConfigError(fault)
-    if work.morphology.profile == "point":
-        raise ConfigError("morphology.profile is point: it has no size or shape to be tabled")
     names = [band.name for band in work.config.bands]
     fitted = list(work.morphology.bands or names)
     if work.band is not None and work.band not in fitted:
@@ -256,7 +256,8 @@ def _stamps(galaxy: Mapping[str, object], work: ProfileWork, folder: Path) -> St
 def _told(profiles: xr.Dataset, galaxy: Mapping[str, object], work: ProfileWork) -> Cell:
     """Return the columns of a galaxy that has profiles."""
     try:
-        kpc = kpc_per_arcsec(work.config.models, redshift=float(str(galaxy["redshift"])))
+        redshift = float(str(galaxy.get("redshift", "nan")))
+        kpc = kpc_per_arcsec(work.config.models, redshift=redshift)
     except DataError:
         kpc = float("nan")
     bands = [str(name) for name in profiles["band"].values]
@@ -264,13 +265,14 @@ def _told(profiles: xr.Dataset, galaxy: Mapping[str, object], work: ProfileWork)
     chosen = bands.index(work.band) if work.band else _reference(profiles)
     cell: Cell = {f"{PREFIX}band": (bands[chosen], "", "band whose shape is the galaxy's")}
     part = "disc_" if f"{PREFIX}disc_r_eff" in facts else ""
-    for name in GEOMETRY:
+    for name in GEOMETRY if f"{PREFIX}r_eff" in facts else ():
         fact = facts[f"{PREFIX}{part}{name}"]
         about = str(fact.attrs["units"]), str(fact.attrs["long_name"])
         cell[f"{PREFIX}{name}"] = (float(fact.values[chosen]), *about)
-    meaning = f"half axis of the region: {work.semi_major:g} R_eff"
-    semi_major = work.semi_major * float(facts[f"{PREFIX}{part}r_eff"].values[chosen])
-    cell[f"{PREFIX}semi_major"] = (semi_major, "arcsec", meaning)
+    if f"{PREFIX}r_eff" in cell:
+        meaning = f"half axis of the region: {work.semi_major:g} R_eff"
+        semi_major = work.semi_major * float(cell[f"{PREFIX}r_eff"][0])
+        cell[f"{PREFIX}semi_major"] = (semi_major, "arcsec", meaning)
     for name, fact in facts.items():
         about = str(fact.attrs["units"]), str(fact.attrs["long_name"])
         if fact.ndim:

@@ -15,16 +15,10 @@ from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError
 from pxdask.core.flags import Flag
 from pxdask.core.remote import local_copy, location
-from pxdask.fitting.tables import add_results
 from pxdask.io.catalog_file import CatalogFile
-from pxdask.io.filters import load_filters
-from pxdask.io.sed_tables import seds_dataset
-from pxdask.io.stores import read
 from pxdask.survey.manifest import MANIFEST, OK, Manifest, Record, record_table
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, Task
-from pxdask.survey.posterior import ModelSource, Posterior
-from pxdask.survey.seds.inputs import SPECTRAL
-from pxdask.survey.stages import stages_of
+from pxdask.survey.stages import STAGES, stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +34,7 @@ if TYPE_CHECKING:
     from pxdask.survey.looking.reporting import Report
     from pxdask.survey.looking.viewing import Viewer
     from pxdask.survey.manifest import ManifestIndex
+    from pxdask.survey.posterior import Posterior
 
 CONFIG = "config.yaml"
 CATALOG = "catalog.parquet"
@@ -47,31 +42,28 @@ RUN = "run.json"
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run on disk.
+class RunRecords:
+    """What a run's folder tells without its settings.
 
     Attributes
     ----------
     store : Path
-        Its folder.
-    config : SurveyConfig
-        Its settings.
-    data_root : str
-        What ``{data_root}`` stands for.
-    index : ManifestIndex or None
-        The manifest, read once, for who looks at many galaxies; None: read at each look.
+        The folder.
     """
 
     store: Path
-    config: SurveyConfig
-    data_root: str
-    index: ManifestIndex | None = field(default=None, repr=False, compare=False)
 
     @property
     def versions(self) -> dict[str, str]:
         """Versions of the packages that the run was begun with."""
         facts = json.loads((self.store / RUN).read_text(encoding="utf-8"))
         return {str(name): str(which) for name, which in facts.get("versions", {}).items()}
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Checksums of its own copies of settings and catalogue, by name; of older runs none."""
+        facts = json.loads((self.store / RUN).read_text(encoding="utf-8"))
+        return {str(name): str(digest) for name, digest in facts.get("checksums", {}).items()}
 
     @property
     def catalog(self) -> Table:
@@ -96,12 +88,6 @@ class Run:
         """Return all manifest rows, oldest first."""
         return record_table(list(self._manifest.records()))
 
-    def tried(self, galaxy: str) -> list[Record]:
-        """Return all manifest rows of a galaxy, oldest first; with `index` the newest of each."""
-        if self.index is not None:
-            return list(self.index.of(galaxy).values())
-        return list(self._manifest.records(galaxy))
-
     def failures(self) -> Table:
         """Return one row for each task whose newest outcome is a failure, with its reason."""
         return record_table(self._manifest.failures())
@@ -109,21 +95,26 @@ class Run:
     def status(self) -> Table:
         """Return the number of tasks per stage and outcome, and the wall time they took in all.
 
-        Stages are those that the settings have.
+        Stages are those that were tried.
         """
+        return self._counted(None)
+
+    def _counted(self, stages: Sequence[str] | None) -> Table:
+        """Return what `status` does, of some stages, or of those that were tried."""
         counts: Counter[tuple[str, str]] = Counter()
         seconds: defaultdict[str, float] = defaultdict(float)
         with closing(self._manifest.index()) as index:
             for stage, outcome, count, spent in index.counts():
                 counts[stage, "done" if outcome in OK else outcome] += count
                 seconds[stage] += spent
-        stages = [*(["inputs"] if counts["inputs", "failed"] else []), *stages_of(self.config)]
+        wanted = [stage for stage in STAGES if stage in seconds] if stages is None else stages
+        listed = [*(["inputs"] if counts["inputs", "failed"] else []), *wanted]
         table = Table(
             {
-                "stage": stages,
-                "done": [counts[stage, "done"] for stage in stages],
-                "failed": [counts[stage, "failed"] for stage in stages],
-                "task_time": [round(seconds[stage], 2) for stage in stages],
+                "stage": listed,
+                "done": [counts[stage, "done"] for stage in listed],
+                "failed": [counts[stage, "failed"] for stage in listed],
+                "task_time": [round(seconds[stage], 2) for stage in listed],
             }
         )
         table["task_time"].unit = "s"
@@ -139,6 +130,40 @@ class Run:
     def _manifest(self) -> Manifest:
         """The manifest, for reading."""
         return Manifest(self.store / MANIFEST)
+
+
+@dataclass(frozen=True)
+class Run(RunRecords):
+    """A run on disk.
+
+    Attributes
+    ----------
+    store : Path
+        Its folder.
+    config : SurveyConfig
+        Its settings.
+    data_root : str
+        What ``{data_root}`` stands for.
+    index : ManifestIndex or None
+        The manifest, read once, for who looks at many galaxies; None: read at each look.
+    """
+
+    config: SurveyConfig
+    data_root: str
+    index: ManifestIndex | None = field(default=None, repr=False, compare=False)
+
+    def tried(self, galaxy: str) -> list[Record]:
+        """Return all manifest rows of a galaxy, oldest first; with `index` the newest of each."""
+        if self.index is not None:
+            return list(self.index.of(galaxy).values())
+        return list(self._manifest.records(galaxy))
+
+    def status(self) -> Table:
+        """Return the number of tasks per stage and outcome, and the wall time they took in all.
+
+        Stages are those that the settings have.
+        """
+        return self._counted(stages_of(self.config))
 
     def dataset(self, galaxy: str, stage: str, part: str = "") -> xr.Dataset:
         """Return one stage's output for a galaxy.
@@ -157,13 +182,15 @@ class Run:
         ConfigError
             If there is no such output, saying what became of it.
         """
+        from pxdask.io.stores import read  # noqa: PLC0415  loads what reads arrays
+
         return read(self._task(galaxy, stage, part).path(self.store))
 
     def verify(self) -> Verified:
-        """Return what the run's files are: every byte is read, and compared with its checksum."""
+        """Return what the run's files are; see `pxdask.survey.care.verify.verify`."""
         from pxdask.survey.care.verify import verify  # noqa: PLC0415  loads the whole pipeline
 
-        return verify(self.store, self.galaxies)
+        return verify(self)
 
     def collect(self, *, formats: Sequence[str] = ("fits", "ecsv", "parquet")) -> Collected:
         """Write all galaxies and bins into one store and tables; see `pxdask.survey.collect`."""
@@ -290,6 +317,8 @@ class Run:
         ``flags`` are those of `pxdask.core.flags.Flag`: look at FEW_MODELS before trusting an
         interval.
         """
+        from pxdask.fitting.tables import add_results  # noqa: PLC0415  loads the fitters
+
         bins, fit = self.dataset(galaxy, "bins"), self.dataset(galaxy, "fit")
         n_bin = bins.sizes["bin"]
         columns: dict[str, Any] = {
@@ -312,7 +341,12 @@ class Run:
         ConfigError
             If there is no fit of the galaxy; see `dataset`.
         """
-        from pxdask.survey.inspect import resolved_bands  # noqa: PLC0415  loads the image code
+        # these load the code of images, models and fits
+        from pxdask.io.filters import load_filters  # noqa: PLC0415
+        from pxdask.io.sed_tables import seds_dataset  # noqa: PLC0415
+        from pxdask.survey.inspect import resolved_bands  # noqa: PLC0415
+        from pxdask.survey.posterior import ModelSource, Posterior  # noqa: PLC0415
+        from pxdask.survey.seds.inputs import SPECTRAL  # noqa: PLC0415
 
         bins, fit = self.dataset(galaxy, "bins"), self.dataset(galaxy, "fit")
         row = self.row(galaxy)
@@ -373,3 +407,9 @@ def open_run(store: str | Path) -> Run:
     facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
     with local_copy(folder / CONFIG) as config:
         return Run(folder, SurveyConfig.load(config), facts["data_root"])
+
+
+def open_records(store: str | Path) -> RunRecords | None:
+    """Return what a run's folder tells where its settings cannot be read; None if it is no run."""
+    folder = location(store)
+    return RunRecords(folder) if (folder / RUN).is_file() else None

@@ -10,6 +10,7 @@ from pxdask.core.errors import ConfigError
 from pxdask.core.files import refuse_existing, replacing
 from pxdask.images.calibration import default_psf
 from pxdask.images.surveys import SURVEYS
+from pxdask.io.filters import find_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,6 +70,9 @@ SEEING: Mapping[str, Mapping[str, float]] = {
 
 EXTRAS: Mapping[str, str] = {"jwst": "hdu: SCI", "generic": "unit: uJy"}
 
+ABSENT = " # not in the library: pxdask filters add {} FILE-OF-CURVE"
+"""Said of a filter whose curve has to be added."""
+
 CATALOG = """\
 # %ECSV 1.0
 # ---
@@ -126,11 +130,22 @@ fit: # docs/fitting.md
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was written, and what the user has to know."""
+    """What was written, and what the user has to know.
+
+    Attributes
+    ----------
+    config, catalog : Path
+        The files.
+    notes : tuple of str
+        What to look at.
+    absent : tuple of str
+        Filters of the settings whose curves have to be added.
+    """
 
     config: Path
     catalog: Path
     notes: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 def write_start(
@@ -167,9 +182,17 @@ def write_start(
         for name in names
         if name in SEEING
     ]
-    if "kids" in names:
-        notes.append("curves of kids_u, ... are not in the library: pxdask filters add NAME FILE")
-    return Start(config, catalog, tuple(notes))
+    filters = {FILTERS[name][band] for name, bands in chosen for band in bands}
+    return Start(config, catalog, tuple(notes), tuple(sorted(filter(_is_absent, filters))))
+
+
+def _is_absent(filter_: str) -> bool:
+    """Return whether there is no curve of a filter, in the library or of the user's."""
+    try:
+        find_curve(filter_)
+    except ConfigError:
+        return True
+    return False
 
 
 def starting_text(
@@ -214,7 +237,7 @@ def _entry(name: str, band: str, *, first: bool) -> list[str]:
         lines.append(f"  # errors: {survey.errors}")
     lines += [
         f"  - name: {name}_{band}",
-        f"    filter: {filter_}",
+        f"    filter: {filter_}{ABSENT.format(filter_) if _is_absent(filter_) else ''}",
         f"    survey: {name}",
         f'    image: "{image}.fits"',
     ]

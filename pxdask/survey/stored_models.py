@@ -110,17 +110,18 @@ def library_models(path: Path, names: Sequence[str], redshift: float | None) -> 
         there = [str(name) for name in library["band"].values]
         nodes = library["redshift"].values if library.attrs["schema"] == MODEL_GRID.tag else None
         at = library.attrs.get("redshift")
+    # chosen as they are read: fluxes of a large library are not to be in memory twice
+    bands = [there.index(name) for name in names]
     if nodes is not None and redshift is not None:
         first = interval_of(nodes, redshift)
-        models = at_redshift(read_models(path, redshifts=slice(first, first + 2)), redshift)
-    elif at == FREE or _same(at, redshift):
-        models = read_models(path)
-    else:
-        raise DataError(
-            f"the models of {path} are for redshift {at}, the galaxy is at {redshift}: build"
-            " models at its redshift, or at a range of them"
-        )
-    return models.isel(band=[there.index(name) for name in names])
+        between = read_models(path, redshifts=slice(first, first + 2), bands=bands)
+        return at_redshift(between, redshift)
+    if at == FREE or _same(at, redshift):
+        return read_models(path, bands=bands)
+    raise DataError(
+        f"the models of {path} are for redshift {at}, the galaxy is at {redshift}: build"
+        " models at its redshift, or at a range of them"
+    )
 
 
 def _same(at: object, redshift: float | None) -> bool:

@@ -20,8 +20,10 @@ from pxdask.core.errors import ConfigError, brief
 from pxdask.core.files import write_text, write_with
 from pxdask.core.provenance import canonical_json, differences, package_versions
 from pxdask.core.remote import location
+from pxdask.core.rows import column_units
 from pxdask.io.catalog_file import CatalogFile, write_catalog
-from pxdask.survey.context import HISTORY, save_products
+from pxdask.io.stores import checksum
+from pxdask.survey.context import save_products, save_settings
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.networks.given import survey_network
@@ -101,7 +103,8 @@ def submit(
     Parameters
     ----------
     catalog : path or Table
-        Galaxies; see `pxdask.read_catalog`.
+        Galaxies; see `pxdask.read_catalog`. Columns that the settings name are converted to the
+        settings' units.
     config : path or SurveyConfig
         Settings.
     store : path
@@ -131,7 +134,7 @@ def submit(
     base = str(Path(data_root(root)).resolve())
     chosen = Choices(**choices)
     with TemporaryDirectory(prefix="pxdask-") as scratch:
-        rows = write_catalog(catalog, Path(scratch) / CATALOG)
+        rows = write_catalog(catalog, Path(scratch) / CATALOG, units=column_units(settings))
         _freeze(folder, rows, settings, base, update=chosen.update)
     return _carry_out(CatalogFile(folder / CATALOG), settings, base, client, chosen)
 
@@ -233,12 +236,17 @@ def _freeze(
                 + "\nTake another --store, or --update to go on here; outputs that do not depend"
                 " on the changes are kept."
             )
-        write_text(run.config.dump(), folder / HISTORY / f"{run.config.key()}.yaml")
+        save_settings(folder, run.config)
     elif not there and folder.exists() and _strange(folder):
         raise ConfigError(f"{folder} is not empty and not a run; take another --store")
     write_text(config.dump(), folder / CONFIG)
     write_with(partial(copyfile, catalog.path), folder / CATALOG)
-    facts = {"name": config.name, "data_root": base, "versions": package_versions()}
+    facts = {
+        "name": config.name,
+        "data_root": base,
+        "versions": package_versions(),
+        "checksums": {CONFIG: checksum(folder / CONFIG), CATALOG: checksum(catalog.path)},
+    }
     write_text(json.dumps(facts, indent=2) + "\n", folder / RUN)
 
 

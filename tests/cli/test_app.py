@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pxdask.cli.app import EXIT_FAILURES, app
+from pxdask.core.errors import ConfigError
 from tests.survey.mini import make_survey
 
 
@@ -68,6 +70,33 @@ def test_status(finished):
     assert re.search(r"products\s*│\s*2\s*│\s*0", text)
     assert "task_time [s]" in text
     assert "morphology" not in text
+
+
+def test_settings_that_cannot_be_read_leave_the_manifest(finished, tmp_path):
+    store = shutil.copytree(finished[0], tmp_path / "run")
+    with (store / "config.yaml").open("a") as file:
+        file.write("bogus: 1\n")
+    result = call("status", store)
+    assert re.search(r"products\s*│\s*2\s*│\s*0", result.output)
+    assert "2 of 2 galaxies have maps" in result.output
+    assert isinstance(result.exception, ConfigError)
+    assert "bogus: Extra inputs" in str(result.exception)
+    assert call("status", store, "--json").output == ""
+    assert "is not a run" in str(call("status", tmp_path).exception)
+
+
+def test_status_loads_no_more_than_it_needs(finished):
+    """Models and fits take seconds to import."""
+    code = (
+        "import sys; from pxdask.cli.app import app;"
+        f"app(['status', {str(finished[0])!r}], standalone_mode=False);"
+        "print([name for name in sys.modules if name.split('.')[0] == 'numba'"
+        " or name.startswith(('pxdask.fitting', 'pxdask.sps', 'pxdask.images'))])"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "2 of 2 galaxies have maps" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_check(survey):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pxdask.cli.app import app
-from pxdask.cli.failing import EXIT_ERROR, EXIT_UNFORESEEN, guarded
+from pxdask.cli.failing import EXIT_ERROR, EXIT_UNFORESEEN, guarded, resumable
 from pxdask.core.errors import ConfigError
 
 
@@ -84,6 +84,26 @@ def test_ctrl_c_has_a_code_of_its_own(monkeypatch):
 
     monkeypatch.setattr("pxdask.survey.results.open_run", interrupted)
     assert end(app, "maps", "my-run") == 130
+
+
+@pytest.mark.parametrize(
+    ("command", "module"), [("run", "submit"), ("resume", "resume")], ids=["run", "resume"]
+)
+def test_who_interrupts_a_run_is_told_how_to_go_on(command, module, monkeypatch, tmp_path, capfd):
+    def interrupted(*_, **__):
+        (tmp_path / "run.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"pxdask.survey.submit.{module}", interrupted)
+    files = ("cat.ecsv", "settings.yaml", "--store") if command == "run" else ()
+    assert end(app, command, *files, str(tmp_path)) == 130
+    assert capfd.readouterr().err == f"interrupted; go on with `pxdask resume {tmp_path}`\n"
+
+
+def test_what_was_not_begun_cannot_be_gone_on_with(tmp_path, capfd):
+    with pytest.raises(KeyboardInterrupt), resumable(str(tmp_path)):
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == "interrupted\n"
 
 
 def test_what_ends_by_itself_keeps_its_code():

@@ -1,7 +1,10 @@
 """Clusters on this machine: they work, stay on loopback, and refuse what they do not know."""
 
 import logging
+import os
+import signal
 import socket
+import time
 import urllib.request
 
 import pytest
@@ -59,6 +62,21 @@ class TestLocal:
         loud = [entry.message for entry in caplog.records if entry.levelno >= logging.WARNING]
         assert loud == ["heard again"]
         assert logging.getLogger("distributed").level == level
+
+    def test_so_is_an_interrupt_that_all_processes_hear(self, capfd, caplog):
+        def interrupted():
+            with pxdask.connect("local", workers=1) as other:
+                (pid,) = other.run(os.getpid).values()
+                working = other.submit(time.sleep, 0.5)
+                os.kill(pid, signal.SIGINT)
+                assert working.result() is None  # the worker is deaf to it
+                other.submit(time.sleep, 0.5, pure=False)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert capfd.readouterr().err == ""
+        assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
 
 def test_unknown_kind_and_option():

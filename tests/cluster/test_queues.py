@@ -109,6 +109,18 @@ class TestScripts:
     def test_a_line_is_left_out(self):
         assert "--mem" not in job_script("slurm", {"directives_skip": ["--mem"]}).split("python")[0]
 
+    @pytest.mark.parametrize("kind", sorted(set(QUEUES) - {"htcondor"}))
+    def test_what_jobs_print_has_a_place(self, kind, tmp_path):
+        script = job_script(kind, {"logs": str(tmp_path / "said")})
+        head = [line for line in script.splitlines() if line.startswith(f"#{MARKS[kind]} ")]
+        places = {line.split()[1].lower() for line in head if str(tmp_path / "said") in line}
+        assert places == {"-o", "-e"}
+
+    def test_oar_is_not_told_twice_where_to_print(self):
+        script = job_script("oar", {"directives": ["-O mine.out"]})
+        assert script.count("#OAR -O ") == script.count("#OAR -E ") == 1
+        assert "#OAR -O mine.out" in script
+
     def test_oar_is_told_the_memory_where_it_has_a_word_for_it(self):
         script = job_script("oar", {"cores": 2, "memory": "8GiB", "memory_property": "memcore"})
         assert "#OAR -p memcore>=4096" in script

@@ -146,3 +146,44 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     api = (tmp_path / "site" / "docs" / "api" / "pxdask.html").read_text()
     assert 'id="pxdask.submit"' in api
     assert 'id="pxdask.Run.bin_table"' in api
+
+
+FOREIGN = {
+    "--depth": "git",
+    "--force-reinstall": "pip",
+    "--no-binary": "pip",
+    "--mpi": "srun",
+    "--install-completion": "click",
+    "--show-completion": "click",
+    "--help": "click",
+}
+"""Options of other programs that pages name."""
+
+
+def options_of(command):
+    """Yield the options of a command and of those under it."""
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    for inner in getattr(command, "commands", {}).values():
+        yield from options_of(inner)
+
+
+def named_options(text):
+    """Return the long options that a text names; comments of HTML and lines of tables are none."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
+
+
+def test_options_that_pages_name_exist():
+    import typer
+
+    from pxdask.cli.app import app
+
+    known = {*options_of(typer.main.get_command(app)), *FOREIGN}
+    assert named_options("`--galaxies` or --lifetime <!-- x --> | --- |") - known == {
+        "--galaxies",
+        "--lifetime",
+    }
+    pages = [*DOCS.glob("*.md"), *(REPOSITORY / "deploy").glob("*.md"), REPOSITORY / "README.md"]
+    named = {page.name: named_options(page.read_text(encoding="utf-8")) for page in pages}
+    assert len(set().union(*named.values())) > 40
+    assert {name: found - known for name, found in named.items() if found - known} == {}

@@ -144,6 +144,31 @@ def test_fluxes_below_zero_in_all_bands_fit_no_model(prepared):
     assert fit["n_used"].item() == len(FILTERS)
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+@pytest.mark.parametrize("n_models", [500, 20_000])
+@pytest.mark.parametrize("n_samples", [0, 5])
+@pytest.mark.parametrize("sign", [-1.0, 0.0])
+def test_an_sed_without_light_is_flagged_beside_others_whatever_the_library(
+    likelihood, n_models, n_samples, sign
+):
+    # at S/N 1 most of a library counts, and large ones are summed by class
+    seds = good(snr=1.0)
+    flux = seds.flux.copy()
+    flux[1] *= sign
+    ready = fitter_of("rdsps", likelihood=likelihood, n_samples=n_samples).prepare(
+        library(n_models=n_models)
+    )
+    fit = ready.fit(Seds(flux, seds.flux_err, seds.keys))
+    assert_not_fitted(fit.isel(bin=[1]))
+    assert fit["n_used"].values[1] == len(FILTERS)
+    assert fit.sizes.get("sample", 0) == n_samples
+    if n_samples:
+        assert np.isnan(fit["log_mass_samples"].values[1]).all()
+    assert_fitted(fit.isel(bin=[0, 2]))
+    alone = ready.fit(seds.rows(2, 3))
+    assert digest(alone) == digest(fit.isel(bin=[2]))
+
+
 def test_a_negative_flux_among_others_is_a_measurement(prepared):
     sed = good().rows(0, 1)
     fit = prepared.fit(changed(sed, band=0, flux=-sed.flux_err[0, 0]))
@@ -220,6 +245,13 @@ def test_good_fluxes_are_neither_flagged_nor_warned_of(prepared, caplog):
     assert_fitted(fit)
     assert not np.any(fit["flags"] & int(Flag.ODD_FLUX))
     assert not caplog.records
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+def test_an_amplitude_without_error_has_an_evidence(likelihood):
+    fit = fitter_of("rdsps", likelihood=likelihood).prepare(library()).fit(good(1, snr=1e18))
+    assert_fitted(fit)
+    assert np.isfinite(fit["ln_evidence"]).all()
 
 
 @pytest.mark.parametrize("snr", [1e-6, 1e8])

@@ -8,10 +8,11 @@ from pxdask.core.errors import DataError
 from pxdask.core.flags import Flag
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import FIT
-from pxdask.fitting.mcmc import McmcFitter, seds_together
+from pxdask.fitting.mcmc import McmcFitter, of_chains, seds_together
 from pxdask.fitting.seds import Seds
-from pxdask.fitting.stage import fitter_of, join_blocks
+from pxdask.fitting.stage import deciding_settings, fitter_of, join_blocks
 from pxdask.fitting.target import HALF_RANGE, Sampled
+from pxdask.kernels.chain_spread import split_rhat
 from pxdask.sps.libraries import make_library
 from pxdask.testing import check_fitter, digest, seds_of
 from tests.fitting.small import FIXED, filters, fit_settings, populations, small_library
@@ -55,6 +56,60 @@ def test_a_chain_that_converges_stops_and_one_at_the_cap_is_flagged():
     fit = fitter_of(hard).prepare(library).fit(seds_of(flux, error))
     assert np.all(fit["n_steps"] == 200)
     assert np.all(fit["flags"].values & int(Flag.NOT_CONVERGED))
+
+
+def test_which_steps_chains_keep():
+    # of two walkers and steps 3, 2, 1, 0: those of the first walker in order, then the second's
+    assert of_chains(4, 2, n_draw=4).tolist() == [6, 4, 2, 0, 7, 5, 3, 1]
+    assert of_chains(4, 2, n_draw=2).tolist() == [6, 0, 7, 1]
+    assert of_chains(2, 1, n_draw=4).tolist() == [1, 1, 0, 0]
+
+
+def test_samples_are_chains_where_they_are_kept():
+    library = small_library()
+    flux, error = seds(library)
+    flux[1] = np.nan
+    quick = {"max_steps": 1000, "min_taus": 20.0, "max_rhat": 1.1}
+    chosen = settings({**quick, "keep_chains": True}, n_samples=40 * 25)
+    fit = fitter_of(chosen).prepare(library).fit(seds_of(flux, error))
+    assert fit.attrs["n_chain"] == 40
+    assert np.all(np.isnan(fit["log_age_samples"].values[1]))
+    names = ("log_age", "logzsol", "dust2")
+    chains = np.stack([fit[f"{n}_samples"].values.reshape(3, 40, 25) for n in names], axis=-1)
+    pooled = fitter_of(settings(quick, n_samples=1000)).prepare(library).fit(seds_of(flux, error))
+    assert "n_chain" not in pooled.attrs
+    for k in (0, 2):
+        # 25 steps of 40 walkers: 1 + tau / 25 at most, if they mix; the fit's own was below 1.1
+        assert np.all(split_rhat(chains[k].swapaxes(0, 1)) < 1.2)
+        for i, name in enumerate(names):
+            # the same steps of the same chain, but for how finely they are thinned
+            wanted = pooled[f"{name}_mean"].values[k]
+            spread = pooled[f"{name}_std"].values[k]
+            assert chains[k, ..., i].mean() == pytest.approx(wanted, abs=0.15 * spread)
+            assert chains[k, ..., i].std() == pytest.approx(spread, rel=0.15)
+    # what pools its samples has no chains to compare, and says nothing of them
+    mixed = np.stack([pooled[f"{n}_samples"].values.reshape(3, 40, 25) for n in names], axis=-1)
+    steps = [np.abs(np.diff(found[0], axis=1)).mean() for found in (chains, mixed)]
+    assert steps[0] < steps[1]
+
+
+def test_chains_that_cannot_be_kept():
+    with pytest.raises(ValueError, match=r"n_samples is 50; mcmc\.keep_chains wants a multiple"):
+        settings({"keep_chains": True}, n_samples=50)
+    with pytest.raises(ValueError, match="n_samples is 0; "):
+        settings({"keep_chains": True})
+    with pytest.raises(ValueError, match="goes with method mcmc, not rdsps"):
+        fit_settings(method="rdsps", n_samples=100, mcmc={"keep_chains": True})
+
+
+def test_keys_are_those_of_before_unless_chains_are_kept():
+    def deciding(**mcmc):
+        return deciding_settings(settings(mcmc, n_samples=80))
+
+    assert "keep_chains" not in deciding()["mcmc"]
+    assert deciding(keep_chains=True) == {
+        **deciding(), "mcmc": {**deciding()["mcmc"], "keep_chains": True}
+    }  # fmt: skip
 
 
 def test_stretch_moves_alone():

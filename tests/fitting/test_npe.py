@@ -22,6 +22,7 @@ from pxdask.npe.noise import broad_noise
 from pxdask.testing import check_fitter, digest, seds_of
 from tests.fitting.npe_stand_in import StandIn, StandInFitter
 from tests.fitting.small import fit_settings, small_library
+from tests.npe.small import network
 
 WIDE = {"width": 1.0, "mass_width": 0.3}
 ONE_ROUND = {"max_rounds": 1, "n_draws": 8000, "min_n_eff": 10, "min_efficiency": 0.001}
@@ -270,6 +271,41 @@ def test_what_no_mock_was_like_is_flagged():
     odd = (fit["flags"].values & int(Flag.OUT_OF_DISTRIBUTION)) > 0
     np.testing.assert_array_equal(odd, [False, True, True])
     assert np.all(fit["outlier_score"] < 1)
+
+
+@pytest.mark.parametrize("snr", [50.0, 5000.0])
+def test_brighter_than_all_mocks_is_flagged_whatever_the_systematic_error(snr):
+    """With 3 % no S/N is above 33, systematic error included: it is the raw one that tells."""
+    library, chosen = small_library(), settings(systematic_error=0.03)
+    flux, _ = noisy(library, 4, snr=1e9)
+    sampled = Sampled(chosen, library)
+    own = network(redshift=(0.15, 0.15))
+    noise = broad_noise(library.bands)
+    # photons as usual: the greatest S/N is 186 here
+    noise = replace(noise, covariance=np.zeros((5, 5)), photon_scatter=0.0)
+    made = {**own.settings, "npe": {**own.settings["npe"], "snr": (1.0, 100.0)}}
+    training = Training.of(replace(own, noise_json=noise.to_json(), settings=made))
+    trust = Trust(sampled, OutlierLimit(), training)
+    fit = NpeModels(sampled, StandIn(sampled), trust).fit(seds_of(flux, flux / snr))
+    odd = (fit["flags"].values & int(Flag.OUT_OF_DISTRIBUTION)) > 0
+    assert np.all(odd == (snr > 100))
+
+
+@pytest.mark.statistical
+def test_p_values_of_students_t_are_its_own():
+    library = small_library(n_models=256)
+    chosen = settings({"n_draws": 300, "max_rounds": 1}, likelihood="student_t", dof=2.0)
+    flux, error = noisy(library, 200, snr=10.0)
+    flux = error * 10
+    flux += error * np.random.default_rng(3).standard_t(2.0, flux.shape)
+    fit = fitted(chosen, seds_of(flux, error), library)
+    p = fit["predictive_p"].values
+    p = p[np.isfinite(p)]
+    assert p.size > 180
+    # parameters fit a part of the noise: small ones are fewer than of the truths, by binomial error
+    assert np.mean(p < 0.05) < 0.05 + 3 * np.sqrt(0.05 / 200)
+    assert np.mean(p < 0.001) < 0.001 + 3 * np.sqrt(0.001 / 200)
+    assert np.mean(fit["outlier_score"] > 1) < 0.05 + 3 * np.sqrt(0.05 / 200)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import chi2 as chi2_law
+from scipy.stats import kstest
 
 from pxdask.core.errors import ConfigError, DataError
 from pxdask.fitting.npe_draws import in_units
@@ -26,10 +27,15 @@ def units(flux, error, limit=None):
 
 def test_units_of_errors_by_hand():
     flux, error = np.array([[3.0, 8.0, np.nan, 5.0]]), np.array([[1.0, 2.0, np.nan, 1.0]])
-    found = units(flux, error, np.array([[False, False, False, True]]))
+    limit = np.array([[False, False, False, True]])
+    found = units(flux, error, limit)
     np.testing.assert_array_equal(found.data, [[3, 4, 0, 0]])
     np.testing.assert_array_equal(found.inverse, [[1, 0.5, 0, 0]])
     assert (found.n_measured[0], found.snr[0], found.best_snr[0]) == (2, 5, 4)
+    assert found.best_raw_snr[0] == 4
+    # without systematic error the second band is the worse
+    raw = in_units(Observed(flux, error, limit, np.array([[0.1, 2.0, np.nan, 1e-3]])))
+    assert (raw.best_snr[0], raw.best_raw_snr[0]) == (4, pytest.approx(30))
 
 
 def test_predictive_p_by_hand():
@@ -37,6 +43,24 @@ def test_predictive_p_by_hand():
     found = predictive_p(2 * np.log([2.0, 4.0]), np.array([0.5, 0.5]), n_band=2)
     assert found == pytest.approx(0.5 * 0.5 + 0.5 * 0.25)
     assert np.isnan(predictive_p(np.zeros(1), np.ones(1), n_band=0))
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("dof", [np.inf, 2.0, 5.0])
+def test_p_values_of_good_data_are_even(dof):
+    rng = np.random.default_rng(8)
+    for n_band in (1, 5, 19):
+        size = (4000, n_band)
+        noise = rng.standard_normal(size) if np.isinf(dof) else rng.standard_t(dof, size)
+        chi2 = np.sum(noise**2, axis=1)
+        found = [predictive_p(one, np.ones(1), n_band=n_band, dof=dof) for one in chi2[:, None]]
+        assert kstest(found, "uniform").pvalue > 1e-3
+        # and so are chances without a limit that is learnt
+        data = units(np.ones(size), np.ones(size))
+        ln_chance = OutlierLimit().ln_chance(
+            Oddness(chi2, np.full(4000, np.nan)), data, np.arange(4000), redshift=None, dof=dof
+        )
+        np.testing.assert_allclose(np.exp(ln_chance), found, rtol=1e-12)
 
 
 def test_a_limit_without_mocks_is_that_of_noise():

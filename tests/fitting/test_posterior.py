@@ -1,6 +1,7 @@
 """What a posterior is asked for: tables, samples, model SEDs, histories."""
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from pxdask.fitting.draws import on_grid
 from pxdask.fitting.posterior import FittedSeds
 from pxdask.fitting.results import SedPosterior, fit_dataset, nothing
 from pxdask.fitting.seds import Seds
-from pxdask.fitting.tables import flag_words, gather
+from pxdask.fitting.tables import NUMBERS, flag_words, gather
 from pxdask.io.sed_tables import seds_dataset
 from pxdask.sps import PhotometryEngine, SpectrumEngine, synthetic_ssp
 from pxdask.sps.derived import derived_attrs
@@ -99,6 +100,23 @@ def test_summary_has_units_and_words(ssp):
     assert list(table.columns)[:3] == ["id", "redshift", "log_mass_p16"]
     for name in ("chi2", "n_used", "n_eff", "ln_evidence", "dust2_p84"):
         assert name in table.colnames
+
+
+def test_what_a_network_tells_of_itself_is_in_the_table(ssp):
+    posterior = fitted(ssp)
+    told = ("efficiency", "predictive_p", "outlier_score", "redshift_ratio")
+    extra = {n: ("bin", np.array([k + 0.5, np.nan]), FIT.attrs(n)) for k, n in enumerate(told)}
+    table = replace(posterior, fit=posterior.fit.assign(extra)).summary()
+    for k, name in enumerate(told):
+        assert table[name][0] == k + 0.5
+        assert np.isnan(table[name][1])
+        assert table[name].info.description == FIT.variables[name].long_name
+        assert name not in posterior.summary().colnames
+
+
+def test_every_number_of_an_sed_is_in_the_table():
+    alone = {n for n, var in FIT.variables.items() if var.dims == ("bin",)} - {"flags"}
+    assert set(NUMBERS) == alone
 
 
 def test_photometry_of_samples_is_that_of_the_engine(ssp):
@@ -228,6 +246,18 @@ def test_arviz(ssp):
     assert data.observed_data["flux"].dims == ("sed", "band")
     found = az.summary(data.posterior.isel(sed=0), var_names=["log_mass"])
     assert found["mean"].iloc[0] == pytest.approx(10.0, abs=0.1)  # of 30 samples of width 0.1
+
+
+def test_chains_of_arviz_are_the_walkers(ssp):
+    az = pytest.importorskip("arviz", exc_type=ImportError)
+    posterior = fitted(ssp, spread=0.1)
+    data = replace(posterior, fit=posterior.fit.assign_attrs(n_chain=3)).to_arviz()
+    assert data.posterior.sizes["chain"] == 3
+    assert data.posterior["log_mass"].dims == ("chain", "draw", "sed")
+    kept = posterior.sample()["log_mass"].values[0]
+    np.testing.assert_array_equal(data.posterior["log_mass"].values[1, :, 0], kept[10:20])
+    assert data.posterior["log_mass"].attrs["units"] == "dex(Msun)"
+    assert np.isfinite(az.rhat(data.posterior.isel(sed=0))["log_mass"])
 
 
 def test_without_arviz_one_line_says_what_to_do(ssp, monkeypatch):

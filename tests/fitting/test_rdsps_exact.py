@@ -13,6 +13,7 @@ from pxdask.core.config import FitConfig
 from pxdask.core.schema import QUANTILES
 from pxdask.fitting import RdspsFitter, Seds
 from pxdask.testing import fake_models, library_of, seds_of
+from tests.fitting.evidence import ln_over_mass
 
 PIVOT = np.geomspace(1500, 46000, 12)
 NODES, SHARES = (-0.98, 0.0, 0.98), (0.41, 0.18, 0.41)
@@ -48,13 +49,14 @@ def direct(models, flux, flux_err, *, likelihood="gaussian", systematic=0.05):
     return ln_like, scale, square**-0.5
 
 
-def check_summaries(fit, i, models, ln_like, scale, scale_err, *, tolerance=1e-4):
+def check_summaries(fit, i, models, ln_like, scale, scale_err, *, ln_of_mass, tolerance=1e-4):
     """Check every number of one SED: `tolerance` in probability, and of the deviation."""
     weight = np.exp(ln_like - ln_like.max())
     share = weight / weight.sum()
     assert fit["n_eff"].values[i] == pytest.approx(1 / np.sum(share**2), rel=2 * tolerance)
-    want = ln_like.max() + math.log(weight.mean())
-    assert fit["ln_evidence"].values[i] == pytest.approx(want, abs=tolerance)
+    want = ln_like.max() + math.log(weight.mean()) + ln_of_mass
+    # quadrature over mass is right to 3e-4
+    assert fit["ln_evidence"].values[i] == pytest.approx(want, abs=5e-4 + tolerance)
     usable = scale > 0
     step = np.log10(1 + 0.98 * scale_err[usable] / scale[usable])
     for name in ("log_mass", "log_sfr", "log_age", "log_tau", "logzsol", "dust2", "av"):
@@ -80,6 +82,17 @@ def check_summaries(fit, i, models, ln_like, scale, scale_err, *, tolerance=1e-4
             below = weights[nodes < q - class_width].sum()
             up_to = weights[nodes <= q + class_width].sum()
             assert below - tolerance <= p <= up_to + tolerance, (name, p)
+
+
+def of_amplitudes(models, flux, flux_err, weighed, likelihood, systematic):
+    """ln of the mean likelihood over mass over the best, of weights and amplitudes of `direct`."""
+    used = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
+    f, e = flux[used], np.hypot(flux_err, systematic * flux)[used]
+    m = models["flux"].values.astype(float)[:, used]
+    ln_like, scale, scale_err = weighed
+    weight = np.exp(ln_like - ln_like.max())
+    dof = math.inf if likelihood == "gaussian" else 2.0
+    return ln_over_mass(f, e, m, scale, scale_err, weight, dof=dof)
 
 
 def mock(models, seed, snr, *, missing=0, negative=False):
@@ -108,7 +121,8 @@ def test_every_summary_equals_direct_evaluation(
     fit = prepared("small", likelihood=likelihood, systematic_error=systematic).fit(
         seds_of(flux, error)
     )
-    check_summaries(fit, 0, SMALL, *weighed)
+    of_mass = of_amplitudes(SMALL, flux[0], error[0], weighed, likelihood, systematic)
+    check_summaries(fit, 0, SMALL, *weighed, ln_of_mass=of_mass)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
@@ -120,7 +134,8 @@ def test_summaries_of_a_large_library_equal_direct_evaluation(snr, likelihood):
     fit = fitter.fit(seds_of(flux, error))
     for i in range(4):
         weighed = direct(LARGE, flux[i], error[i], likelihood=likelihood, systematic=0.0)
-        check_summaries(fit, i, LARGE, *weighed)
+        of_mass = of_amplitudes(LARGE, flux[i], error[i], weighed, likelihood, 0.0)
+        check_summaries(fit, i, LARGE, *weighed, ln_of_mass=of_mass)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
@@ -179,8 +194,20 @@ def test_upper_limits_equal_direct_maximisation(seed, snr, likelihood):
     assert fit["n_used"].item() == 12
     weight = np.exp(ln_like - ln_like.max())
     # the minimiser stops at half of the digits, where the cost is flat
+    # relative errors by the curvature there, limits included
+    step, err = 1e-4, np.empty(60)
+    for j in range(60):
+        apart = (f[:3] - scale[j] * np.array([1 - step, 1, 1 + step])[:, None] * m[j, :3]) / e[:3]
+        ln = norm.logcdf(apart).sum(axis=1)
+        curve = (
+            np.sum((m[j, 3:] / e[3:]) ** 2) - (ln[0] - 2 * ln[1] + ln[2]) / (step * scale[j]) ** 2
+        )
+        err[j] = curve**-0.5
+    dof = math.inf if likelihood == "gaussian" else 2.0
     want = ln_like.max() + math.log(weight.mean())
-    assert fit["ln_evidence"].item() == pytest.approx(want, abs=1e-4)
+    want += ln_over_mass(f, e, m, scale, err, weight, dof=dof, limited=3)
+    # quadrature with limits is right to 1e-3
+    assert fit["ln_evidence"].item() == pytest.approx(want, abs=2e-3)
     share = weight / weight.sum()
     value = np.log10(np.maximum(scale, 1e-300) * few["surviving"].values)
     kept = share > 0

@@ -192,6 +192,27 @@ def test_emission_lines_do_not_count():
     assert np.all(seen["spectrum_chi2"].values > 10 * plain["spectrum_chi2"].values)
 
 
+def test_lines_are_left_out_wherever_a_free_redshift_may_move_them(caplog):
+    seds, _ = mocks(n_sed=1)
+    settings_ = fitter().settings
+    with caplog.at_level(logging.INFO):
+        data = spectral_data(seds, library(free=True), settings=settings_)
+    ends = 0.025, 0.035
+    count = np.ones(WAVE.size, bool)
+    for z in np.linspace(*ends, 201):
+        count &= fitted_wavelengths(WAVE, redshifts=(z, z), settings=settings_.spectrum)
+    fitted = fitted_wavelengths(WAVE, redshifts=ends, settings=settings_.spectrum)
+    # masks and range of redshifts are intervals: their ends differ by rounding alone
+    assert np.count_nonzero(fitted != count) <= 2
+    n_fixed = np.count_nonzero(
+        fitted_wavelengths(WAVE, redshifts=(Z, Z), settings=settings_.spectrum)
+    )
+    assert np.count_nonzero(fitted) < n_fixed
+    assert f"of {WAVE.size} wavelengths are fitted" in caplog.text
+    assert "redshift from 0.025 to 0.035" in caplog.text
+    assert data.targets[0].n_used <= np.count_nonzero(fitted)
+
+
 def test_clipping_drops_a_cosmic_ray():
     seds, _ = mocks(n_sed=3)
     hit = seds.spectrum.copy()

@@ -7,8 +7,10 @@ import pytest
 
 from pxdask.core.config import FitConfig
 from pxdask.core.errors import ConfigError
+from pxdask.core.flags import Flag
 from pxdask.core.schema import FIT
 from pxdask.fitting.first_look import FirstLook
+from pxdask.fitting.seds import Seds
 from pxdask.fitting.spectral_data import SpectralLikelihood
 from pxdask.fitting.spectral_term import as_bands
 from pxdask.fitting.stage import fitter_of
@@ -118,10 +120,57 @@ def test_nested_sampling_takes_spectra_too():
 
 
 @pytest.mark.parametrize("method", ["mcmc", "nested"])
-@pytest.mark.parametrize("chosen", [{"use": "spectrum"}, {"polynomial_order": None}])
-def test_amplitudes_of_spectra_are_not_students(method, chosen):
+def test_an_amplitude_of_bands_and_spectrum_is_not_students(method):
+    chosen = settings(method, likelihood="student_t", polynomial_order=None)
     with pytest.raises(ConfigError, match="student_t"):
-        fitter_of(settings(method, likelihood="student_t", **chosen)).prepare(library())
+        fitter_of(chosen).prepare(library())
+
+
+@pytest.mark.parametrize("method", ["rdsps", pytest.param("mcmc", marks=pytest.mark.slow)])
+def test_a_spectrum_without_a_band_is_gaussian_whatever_bands_are(method):
+    seds, _ = mocks(3, snr=20.0)
+    flux = seds.flux.copy()
+    flux[1] = np.nan
+    seds = replace(seds, flux=flux)
+    student = fit_of(seds, method, likelihood="student_t")
+    assert student.attrs["likelihood"] == "student_t"
+    gaussian = fit_of(seds.rows(1, 2), method)
+    for name in gaussian.data_vars:
+        if "bin" in gaussian[name].dims:
+            np.testing.assert_array_equal(student[name].values[1:2], gaussian[name].values)
+    assert not np.any(np.isnan(student["log_mass"]))
+    for i in range(3):
+        alone = fit_of(seds.rows(i, i + 1), method, likelihood="student_t")
+        assert digest(alone) == digest(student.isel(bin=slice(i, i + 1)))
+    # where spectra alone are fitted, no SED has a band
+    student = fit_of(seds, method, likelihood="student_t", use="spectrum")
+    gaussian = fit_of(seds, method, use="spectrum")
+    assert digest(student.assign_attrs(likelihood="gaussian")) == digest(gaussian)
+
+
+@pytest.mark.parametrize("method", ["rdsps", "mcmc", "nested"])
+def test_a_spectrum_that_is_wanted_and_missing_is_not_made_up_for_by_bands(method, caplog):
+    seds, _ = mocks(3, snr=20.0)
+    spectrum, error = seds.spectrum.copy(), seds.spectrum_err.copy()
+    spectrum[0], error[2] = np.nan, 0.0
+    some = replace(seds, spectrum=spectrum, spectrum_err=error).chosen(np.array([0, 2]))
+    fit = fit_of(some, method, use="spectrum")
+    np.testing.assert_array_equal(fit["flags"], int(Flag.NOT_FITTED))
+    assert np.all(np.isnan(fit["log_mass"]))
+    np.testing.assert_array_equal(fit["n_used"], 0)
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert any(str(some.keys[0]) in text and str(some.keys[1]) in text for text in warned)
+    caplog.clear()
+    # nor where there is none at all
+    none = Seds(seds.flux, seds.flux_err, seds.keys)
+    fit = fit_of(none, method, use="spectrum")
+    np.testing.assert_array_equal(fit["flags"], int(Flag.NOT_FITTED))
+    assert str(seds.keys[1]) in caplog.text
+    # with both, bands are fitted, and nothing is amiss
+    caplog.clear()
+    if method == "rdsps":
+        assert not np.any(fit_of(some, method)["flags"] & int(Flag.NOT_FITTED))
+        assert not [one for one in caplog.records if one.levelname == "WARNING"]
 
 
 def test_students_t_of_bands_goes_with_a_spectrum():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from astropy.table import MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table
+from astropy.units import Unit
 
 from pxdask.core.errors import ConfigError
 from pxdask.io.catalog import fill_template, read_catalog, rows
@@ -40,6 +41,52 @@ def test_units_are_converted():
     other["ra"] = [0.5, 1.0]
     other["ra"].unit = "hourangle"
     assert read_catalog(other)["ra"].tolist() == pytest.approx([7.5, 15.0], rel=1e-12)
+
+
+def test_columns_that_settings_name_are_converted_and_others_are_not(tmp_path):
+    given = table()
+    columns = {"length": [0.5, np.nan], "pa": [0.1, 0.2], "ebv": [20.0, 30.0], "other": [1.0, 2.0]}
+    units = {"length": "arcmin", "pa": "rad", "ebv": "mmag", "other": "arcmin"}
+    for name, values in columns.items():
+        given[name] = MaskedColumn(values, unit=units[name], description=f"the {name}")
+    given["length"].mask = [False, True]
+    wanted = {"length": "arcsec", "pa": "deg", "tile": "arcsec", "absent": "arcsec"}
+    catalog = read_catalog(given, units=wanted)
+    assert (catalog["length"].unit, catalog["length"].description) == ("arcsec", "the length")
+    first, second = rows(catalog)
+    assert first["length"] == pytest.approx(30.0, rel=1e-14)
+    assert "length" not in second
+    assert (first["pa"], second["pa"]) == pytest.approx((5.729577951, 11.459155903))
+    # of known meaning, whatever the settings name
+    assert (first["ebv"], second["ebv"]) == pytest.approx((0.02, 0.03))
+    # nobody said what they are wanted in; without a unit they are in the one wanted
+    assert (first["other"], first["tile"]) == (1.0, 3)
+    given.write(tmp_path / "given.fits")
+    given.write(tmp_path / "given.ecsv")
+    for source in (given, tmp_path / "given.fits", tmp_path / "given.ecsv"):
+        file = write_catalog(source, tmp_path / "catalog.parquet", units=wanted)
+        found = list(file.rows())
+        assert [row["length"] for row in found if "length" in row] == [first["length"]]
+        assert [row["ebv"] for row in found] == [first["ebv"], second["ebv"]]
+    assert given["length"].unit == "arcmin"
+
+
+@pytest.mark.parametrize(
+    ("unit", "wanted", "words"),
+    [
+        ("kpc", "arcsec", "'kpc' does not convert to arcsec"),
+        ("deg", "", "'deg' does not convert to a pure number"),
+        ("blob", "arcsec", "'blob' does not convert to arcsec"),
+    ],
+)
+def test_a_column_that_settings_name_in_a_wrong_unit(tmp_path, unit, wanted, words):
+    given = table()
+    given["size"] = Column([1.0, 2.0], unit=Unit(unit, parse_strict="silent"))
+    with pytest.raises(ConfigError, match=f"column size: unit {words}; the settings"):
+        read_catalog(given, units={"size": wanted})
+    with pytest.raises(ConfigError, match=f"column size: unit {words}"):
+        write_catalog(given, tmp_path / "catalog.parquet", units={"size": wanted})
+    assert next(rows(read_catalog(given)))["size"] == 1.0
 
 
 def test_all_faults_are_named_with_row_and_column():

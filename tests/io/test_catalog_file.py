@@ -117,6 +117,33 @@ def test_no_rows_no_columns_no_file(tmp_path):
             write_catalog(source, tmp_path / "catalog.parquet")
 
 
+@pytest.mark.parametrize("ending", [".fits", ".parquet", ".ecsv"])
+def test_a_file_of_whatever_damage_is_called_unreadable(tmp_path, ending):
+    """Readers of files raise errors of every kind; a catalogue is cut off at every length."""
+    good, path = tmp_path / f"good{ending}", tmp_path / f"catalog{ending}"
+    table().write(good)
+    whole = good.read_bytes()
+    n_told = 0
+    for part in range(40):
+        path.write_bytes(whole[: len(whole) * part // 40])
+        try:
+            write_catalog(path, tmp_path / "catalog.parquet")
+        except ConfigError:
+            n_told += 1
+    assert n_told > 20
+
+
+def test_what_a_reader_raises_is_told_as_it_is_of_the_whole(tmp_path, monkeypatch):
+    table().write(tmp_path / "a.fits")
+
+    def fails(*_args, **_choices):
+        raise KeyError("TFORM3")
+
+    monkeypatch.setattr("pxdask.io.catalog_file.Table.read", fails)
+    with pytest.raises(ConfigError, match=r"cannot read .*a\.fits as fits: 'TFORM3'"):
+        write_catalog(tmp_path / "a.fits", tmp_path / "catalog.parquet")
+
+
 def test_columns_of_arrays_are_left_out_and_dates_are_text(tmp_path):
     columns = {name: table()[name].tolist() for name in ("id", "ra", "dec", "redshift")}
     dates = pa.array([0] * N_ROW, pa.timestamp("s"))

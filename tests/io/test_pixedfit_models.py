@@ -1,12 +1,13 @@
 """Model sets in piXedfit's layout."""
 
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from pxdask.core.errors import ConfigError, SchemaError
 from pxdask.core.schema import SPECTRA
-from pxdask.io import pixedfit_models
 from pxdask.io.pixedfit_models import read_pixedfit_models, write_pixedfit_models
 
 h5py = pytest.importorskip("h5py")
@@ -309,9 +310,6 @@ def test_other_files_are_named(tmp_path):
 
 
 def test_absence_says_what_to_install(tmp_path, monkeypatch):
-    def absent(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(pixedfit_models, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ConfigError, match=r'pip install "pxdask\[hdf5\]"'):
         write_pixedfit_models(tmp_path / "ours.hdf5", made_spectra())

@@ -92,10 +92,32 @@ def test_missing_magnitudes():
 def test_a_column_has_a_unit_of_its_own_and_may_be_masked():
     source = QTable(table())
     source["flux_g"] = [1.0, 2.0, 3.0] * Unit("mJy")
+    source["err_g"] = [0.1, 0.2, 0.3] * Unit("Jy")
     source["flux_r"] = MaskedColumn([1.0, 2.0, 3.0], mask=[False, True, False])
     seds = read(source)
     np.testing.assert_allclose(seds["flux"][:, 0], [1e3, 2e3, 3e3])
+    np.testing.assert_allclose(seds["flux_err"][:, 0], [1e5, 2e5, 3e5])
     np.testing.assert_array_equal(np.isnan(seds["flux"][:, 1]), [False, True, True])
+
+
+@pytest.mark.parametrize(("has", "lacks"), [("flux_g", "err_g"), ("err_g", "flux_g")])
+def test_a_unit_of_one_of_a_pair_is_refused(has, lacks):
+    source = table()
+    source[has].unit = "Jy"
+    words = f"column '{has}' has the unit Jy, column '{lacks}' has none; wanted units of both"
+    with pytest.raises(ConfigError, match=words):
+        read(source)
+
+
+def test_magnitudes_and_their_errors_have_units_of_other_names():
+    source = table()
+    source["flux_g"], source["err_g"] = np.full(3, 23.9), np.full(3, 0.1)  # [mag], AB
+    alike = read(source, unit="mag")
+    source["flux_g"].unit, source["err_g"].unit = "mag(AB)", "mag"
+    source["flux_r"].unit = source["err_r"].unit = "mag"
+    np.testing.assert_array_equal(read(source)["flux_err"], alike["flux_err"])
+    # 0.4 ln(10) of 1 uJy
+    np.testing.assert_allclose(alike["flux_err"][:, 0], 0.0921034, rtol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".fits", ".parquet"])

@@ -42,6 +42,9 @@ def test_faults_are_named(tmp_path):
     Table({"RA": ["one"], "dec": [2.0], "radius": [1.0]}).write(tmp_path / "f.csv")
     with pytest.raises(DataError, match=r"f\.csv: column RA \[no unit\] cannot be had in deg"):
         read_stars(tmp_path / "f.csv")
+    Table({"ra": [1.0, 2.0], "dec": [2.0, 3.0], "radius": [0.0, -7.0]}).write(tmp_path / "g.csv")
+    with pytest.raises(DataError, match=r"g\.csv: row 1 has a radius of -7 arcsec; wanted 0"):
+        read_stars(tmp_path / "g.csv")
     (tmp_path / "c.fits").write_text("no table")
     with pytest.raises(DataError, match="cannot be read"):
         read_stars(tmp_path / "c.fits")

@@ -1,5 +1,7 @@
 """Rows come back as they were given, in whole files of one writer."""
 
+from pathlib import Path
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -39,6 +41,25 @@ def write(path, counts, *, shard=8, chunk=4):
             writer.append(rows(n, start))
             start += n
         writer.close()
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()])
+def test_the_old_store_is_put_back_where_the_new_one_cannot_be(tmp_path, monkeypatch, error):
+    path = tmp_path / "survey.zarr"
+    write(path, [3])
+    before = content(path)
+    rename = Path.rename
+
+    def fails(self, target):
+        if self.suffix == ".part":
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(StoreError if isinstance(error, OSError) else KeyboardInterrupt):
+        write(path, [5])
+    assert content(path) == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def content(path):

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Column, Table, vstack
 
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, DataError
 from pxdask.io.table_files import table_files
 
 
@@ -31,13 +31,21 @@ def block(start, n):
 BLOCKS = [block(0, 40), block(40, 1), block(41, 59)]
 
 
-def write(folder, names=("t.fits", "t.ecsv", "t.parquet"), blocks=BLOCKS):
+def write(folder, names=("t.fits", "t.ecsv", "t.parquet"), blocks=BLOCKS, *, n_row=None):
     paths = [folder / name for name in names]
-    n_row = sum(map(len, blocks))
+    n_row = sum(map(len, blocks)) if n_row is None else n_row
     with table_files(paths, n_row=n_row, n_letter={"galaxy": 4}) as append:
         for one in blocks:
             append(one)
     return paths
+
+
+@pytest.mark.parametrize("n_row", [0, 99, 101])
+def test_files_of_other_rows_than_announced_are_not_there(tmp_path, n_row):
+    names = ("t.fits", "t.ecsv", "t.parquet", "t.vot")
+    with pytest.raises(DataError, match=rf"t\.vot: 100 rows were written; wanted {n_row}, as"):
+        write(tmp_path, names, n_row=n_row)
+    assert list(tmp_path.iterdir()) == []
 
 
 def read(path):

@@ -10,7 +10,6 @@ from pxdask.kernels.likelihood import (
     best_scale,
     chi_square,
     effective_number,
-    ln_evidence,
     ln_likelihood_gaussian,
     ln_likelihood_student,
     ln_peak,
@@ -140,12 +139,9 @@ def test_total_error():
     np.testing.assert_array_equal(usable_bands(flux, error), [True, False, False, False])
 
 
-def test_evidence_and_effective_number_by_hand():
+def test_effective_number_by_hand():
     ln_like = np.log([0.5, 0.25, 0.25, 0.0], out=np.full(4, -np.inf), where=[1, 1, 1, 0])
-    assert ln_evidence(ln_like) == pytest.approx(math.log(0.25), rel=1e-14)
-    assert ln_evidence(ln_like - 5000) == pytest.approx(math.log(0.25) - 5000, rel=1e-14)
     assert effective_number(np.exp(ln_like)) == pytest.approx(1 / 0.375, rel=1e-14)
-    assert math.isnan(ln_evidence(np.full(3, -np.inf)))
     assert math.isnan(effective_number(np.zeros(3)))
 
 

@@ -57,13 +57,15 @@ def test_students_t_has_unit_variance():
 
 
 @pytest.mark.slow
-def test_normal_equations_are_the_density_s_derivatives(stamps, engine):
+@pytest.mark.parametrize("priors", [{}, {"ellip": {"mean": 0, "std": 0.1}}])
+def test_normal_equations_are_the_density_s_derivatives(stamps, engine, priors):
     from pxdask.morphology.compiled import double_precision, load_jax
 
     jax = load_jax()
     from pxdask.morphology.engine import log_density
 
-    scene = scene_of(stamps, config=MorphologyConfig(sky="tilted"))
+    config = MorphologyConfig.model_validate({"sky": "tilted", "priors": priors})
+    scene = scene_of(stamps, config=config)
     theta = scene.start + 0.1
     found = engine("normal_equations", scene, theta)
     assert found.cost == pytest.approx(-engine("log_density", scene, theta))

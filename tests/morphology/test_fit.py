@@ -139,6 +139,62 @@ def test_odd_fits_are_flagged():
         assert fit.flags[0] & flag, flag
 
 
+def test_no_scene_has_no_fit():
+    assert fitted([]) == []
+
+
+@pytest.mark.slow
+def test_a_round_galaxy_with_a_prior_that_says_so_is_round():
+    """0 +- 0.1 was taken for two peaks of a mean of 0.47, and half a galaxy's width of its error.
+
+    S/N of 28 alone gives the axis ratio within 0.06; the prior has a mean of 0.08 and a width of
+    0.06.
+    """
+    config = MorphologyConfig.model_validate(
+        {"loss": "gaussian", "priors": {"ellip": {"mean": 0.0, "std": 0.1}}}
+    )
+    truth = Truth(40.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)
+    scene = scene_of(stamps_of({"g": truth}, snr=28.0, side=48), config=config)
+    fit = fitted([scene], config)[0]
+    assert fit.flags[0] == 0
+    assert fit.values["ellip"][0, 0] < 0.15
+    assert 0.01 < errors(scene, fit)["ellip"][0, 0] < 0.08
+
+
+@pytest.mark.slow
+def test_a_given_prior_is_that_of_each_band_by_itself():
+    changes = {"loss": "gaussian", "joint": False, "priors": {"n": {"mean": 1.0, "std": 0.02}}}
+    config = MorphologyConfig.model_validate(changes)
+    scene = scene_of(stamps_of({"g": TRUTH, "r": TRUTH}), config=config)
+    fit = fitted([scene], config)[0]
+    # S/N 200 alone has n within some 0.04: of a truth of 1.4 the prior keeps the most
+    np.testing.assert_array_less(fit.values["n"][0], 1.2)
+    np.testing.assert_array_less(errors(scene, fit)["n"][0], 0.02)
+
+
+@pytest.mark.slow
+def test_a_prior_that_is_far_from_the_truth_gives_way():
+    """n = 3 +- 0.1 of a galaxy of 1.4 and S/N 200: both count by their errors."""
+    config = MorphologyConfig.model_validate(
+        {"loss": "gaussian", "priors": {"n": {"mean": 3.0, "std": 0.1}}}
+    )
+    scenes = [scene_of(stamps_of({"g": TRUTH}), config=each) for each in (CONFIG, config)]
+    free = fitted([scenes[0]])[0]
+    held = fitted([scenes[1]], config)[0]
+    err = errors(scenes[0], free)["n"][0, 0]
+    assert not held.flags[0] & Flag.NOT_CONVERGED
+    assert free.values["n"][0, 0] + err < held.values["n"][0, 0] < 3.0
+    assert errors(scenes[1], held)["n"][0, 0] < 0.1
+
+
+@pytest.mark.slow
+def test_a_galaxy_that_is_cut_is_flagged():
+    stamps = stamps_of({"g": TRUTH, "r": TRUTH})
+    stamps["r"]["flux"].values[:, 19:] = np.nan
+    fits = fitted([scene_of(stamps, config=CONFIG), scene_of(stamps_of({"g": TRUTH}))])
+    assert [bool(fit.flags[0] & Flag.EDGE) for fit in fits] == [True, False]
+
+
 @pytest.mark.slow
 def test_a_profile_of_a_point_settles():
     point = Truth(40.0, 0.0, 0.0, 1e-3, 1.0, 0.0, 0.0)

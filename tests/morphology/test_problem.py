@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks.morphology_mocks import Camera
-from pxdask.core.morphology import MorphologyConfig
+from pxdask.core.errors import DataError
+from pxdask.core.morphology import MorphologyConfig, shape_range
 from pxdask.morphology.unpacking import curve, unpack
 from tests.morphology.small import TRUTH, scene_of, stamps_of
 
@@ -89,6 +91,62 @@ def test_a_given_radius_of_a_bulge_is_not_held_to_the_pixels(stamps):
     scene = scene_of(stamps, config=config)
     assert scene.guess.r_eff < 2.0
     assert unpack(scene.start, scene)["r_eff"][0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "mean", "std"),
+    [
+        ("sersic", "ellip", 0.0, 0.1),
+        ("sersic", "ellip", 0.02, 0.05),
+        ("sersic", "ellip", 0.3, 0.1),
+        ("sersic", "n", 0.25, 0.2),
+        ("sersic", "n", 10.0, 1.0),
+        ("sersic", "n", 4.0, 1.0),
+        ("sersic", "n", 1.0, 1e-3),
+        ("sersic", "r_eff", 0.5, 0.4),
+        ("sersic_exponential", "n", 0.6, 0.5),
+    ],
+)
+def test_a_given_prior_is_a_normal_one_in_the_value_between_its_ends(
+    stamps, profile, name, mean, std
+):
+    """Mean and width of 20,000 draws within 2 %, four of their errors; and all of their law."""
+    config = MorphologyConfig.model_validate(
+        {"profile": profile, "priors": {name: {"mean": mean, "std": std}}}
+    )
+    scene = scene_of({"g": stamps["g"]}, config=config)
+    normal = np.random.default_rng(1).standard_normal((20000, len(scene.start)))
+    theta = scene.arrays["prior_mean"] + scene.arrays["prior_std"] * normal
+    found = unpack(theta, scene)[name][:, 0, 0]
+    ends = ((end - mean) / std for end in shape_range(name, profile))
+    law = stats.truncnorm(*ends, mean, std)
+    assert found.mean() == pytest.approx(law.mean(), abs=0.03 * law.std())
+    assert found.std() == pytest.approx(law.std(), rel=0.02)
+    assert stats.kstest(found, law.cdf).statistic < 0.015
+    assert unpack(scene.start, scene)[name][0, 0] == pytest.approx(law.median(), abs=2e-3 * std)
+
+
+def test_a_curve_of_a_given_shape_is_that_of_its_bands(stamps):
+    config = MorphologyConfig.model_validate({"priors": {"ellip": {"mean": 0.0, "std": 0.1}}})
+    scene = scene_of(stamps, config=config)
+    theta = np.random.default_rng(2).normal(0, 0.5, (7, len(scene.start)))
+    values, smooth = unpack(theta, scene)["ellip"][:, 0], curve(theta, scene, "ellip")
+    np.testing.assert_allclose(smooth[:, [0, -1]], values[:, [0, -1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std", "words"),
+    [
+        ("n", 12.0, 1.0, "from 0.2 to 10"),
+        ("ellip", -0.1, 0.1, "from 0 to 0.95"),
+        ("r_eff", 0.0, 0.1, "above 0"),
+        ("xc", 0.0, 0.0, "positive width"),
+    ],
+)
+def test_a_prior_of_a_column_that_cannot_be_is_refused(stamps, name, mean, std, words):
+    config = MorphologyConfig.model_validate({"priors": {name: {"mean": "m", "std": "s"}}})
+    with pytest.raises(DataError, match=f"the prior of {name} is .*{words}"):
+        scene_of(stamps, config=config, galaxy={"id": "mock", "m": mean, "s": std})
 
 
 def test_curves_go_through_the_bands(stamps):

@@ -100,13 +100,14 @@ def test_priors_come_from_the_catalogue(stamps):
     )
     scene = scene_of(stamps, config=config, galaxy={"id": "a", "radius": 0.9})
     at = scene.layout.local.index((0, "r_eff"))
-    assert np.exp(scene.of_band("low")[:, at]) == pytest.approx(0.9)
-    assert scene.of_band("high")[:, at] == pytest.approx(0.1 / 0.9)
+    assert scene.of_band("mean")[:, at] == pytest.approx(0.9)
+    assert scene.of_band("std")[:, at] == pytest.approx(0.1)
+    assert scene.layout.given == ("r_eff",)
     at = scene.layout.local.index((0, "theta"))
     assert np.degrees(scene.of_band("low")[0, at]) == pytest.approx(30.0)
 
 
 def test_an_impossible_prior_is_said(stamps):
-    config = MorphologyConfig.model_validate({"priors": {"r_eff": {"mean": -1.0, "std": 0.1}}})
-    with pytest.raises(DataError, match=r"prior of r_eff is -1\.0"):
-        scene_of(stamps, config=config)
+    config = MorphologyConfig.model_validate({"priors": {"r_eff": {"mean": "radius", "std": 0.1}}})
+    with pytest.raises(DataError, match=r"prior of r_eff is -1 \+- 0\.1; wanted a mean above 0"):
+        scene_of(stamps, config=config, galaxy={"id": "a", "radius": -1.0})

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from pxdask.core.errors import ConfigError
 from pxdask.core.models import ModelConfig
 from pxdask.fitting.target import observed
-from pxdask.npe.mocks import at_redshift, make_mocks, mean_snr, noisy
+from pxdask.npe.mocks import at_redshift, greatest_snr, make_mocks, mean_snr, noisy
 from pxdask.npe.noise import broad_noise
 from pxdask.sps.libraries import make_library
 from pxdask.sps.priors import draw, resolve_priors
@@ -282,3 +282,59 @@ def test_models_of_one_redshift_of_a_range():
     found = Simulator(one).simulate(np.delete(unit, names.index("redshift"), axis=1)).flux
     # between nodes of redshift fluxes are interpolated
     np.testing.assert_allclose(found, Simulator(whole).simulate(unit).flux, rtol=0.01)
+
+
+@pytest.mark.statistical
+def test_independent_points_are_told_from_even_ones():
+    """Even points are far too even to test anything with; selection does not matter here."""
+    distances = {}
+    for points in ("sobol", "random"):
+        every = [
+            make_mocks(
+                library(),
+                broad_noise(BANDS),
+                n=512,
+                seed=seed,
+                settings=settings_of(snr=(1e-6, 200.0)),
+                points=points,
+            ).unit
+            for seed in range(12)
+        ]
+        distances[points] = np.array(
+            [
+                np.sqrt(len(unit)) * kstest(column, "uniform").statistic
+                for unit in every
+                for column in unit.T
+            ]
+        )
+    # of the Kolmogorov distribution: 0.8687 with a deviation of 0.2603; of 36
+    assert np.mean(distances["random"]) == pytest.approx(0.8687, abs=4 * 0.2603 / 6)
+    assert np.mean(distances["sobol"]) < 0.6
+
+
+def test_independent_mocks_are_the_same_in_any_slice():
+    kept = {"noise": broad_noise(BANDS), "seed": 7, "settings": settings_of(), "points": "random"}
+    whole = make_mocks(library(), n=9000, **kept)
+    part = make_mocks(library(), n=1500, first=4000, **kept)
+    same = np.flatnonzero(np.isin(whole.log_mass, part.log_mass))
+    assert same.size == len(part)
+    np.testing.assert_array_equal(whole.unit[same], part.unit)
+    assert not np.isin(part.log_mass, mocks(9000).log_mass).any()
+
+
+@pytest.mark.parametrize("systematic", [0.0, 0.05])
+@pytest.mark.parametrize("broad", [True, False])
+def test_few_mocks_are_beyond_the_greatest_snr(broad, systematic):
+    noise = broad_noise(BANDS)
+    if not broad:
+        noise = replace(noise, photon_scatter=0.0, covariance=np.zeros((5, 5)))
+    settings = settings_of(snr=(1.0, 200.0), systematic_error=systematic)
+    found = make_mocks(library(), noise, n=20000, seed=4, settings=settings)
+    raw = np.sqrt(found.error**2 - (systematic * found.flux) ** 2)
+    best = np.nanmax(found.flux / raw, axis=1)
+    greatest = greatest_snr(noise, 200.0, systematic_error=systematic, systematic_sigma=0.0)
+    assert np.mean(best > greatest) < 1e-3
+    # and it is not far beyond all
+    assert 0.5 * greatest < best.max()
+    if not broad and not systematic:  # the end that is asked for, and three deviations
+        assert greatest == pytest.approx(203, abs=0.1)

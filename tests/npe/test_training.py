@@ -7,6 +7,7 @@ import pytest
 
 from pxdask.core.errors import ConfigError
 from pxdask.core.fits import NpeConfig
+from pxdask.npe import training
 from pxdask.npe.density import Shape, make_density
 from pxdask.npe.network import Network
 from pxdask.npe.noise import broad_noise
@@ -123,6 +124,25 @@ def test_a_network_of_a_small_library():
     assert again.origin["n_mocks"] == 60_000
 
 
+@pytest.mark.slow
+def test_figures_are_of_independent_mocks_that_were_not_held_out(monkeypatch):
+    asked, made = [], training.make_mocks
+
+    def make(*args, **kwargs):
+        found = made(*args, **kwargs)
+        asked.append((kwargs.get("points", "sobol"), found.log_mass))
+        return found
+
+    monkeypatch.setattr(training, "make_mocks", make)
+    settings = fit_settings(n_mocks=2000, max_epochs=1)
+    own = train(library(), noise=broad_noise(BANDS), settings=settings, seed=1)
+    (held, *_, (points, log_mass)) = asked
+    assert points == "random"
+    assert {each for each, _ in asked[:-1]} == {"sobol"}
+    assert not np.isin(log_mass, held[1]).any()
+    assert np.isfinite(own.figures["coverage_68"]).all()
+
+
 class KilledError(Exception):
     """Stands for the end of a process."""
 
@@ -166,3 +186,23 @@ def test_too_few_mocks_are_refused():
 def test_neither_a_network_nor_the_training_module_imports_jax():
     code = "import sys, pxdask.npe.training; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_as_a_cpu_does():
+    """JAX takes a GPU of its own accord; sums are in another order there, and losses the same."""
+    jax = pytest.importorskip("jax")
+    if jax.default_backend() != "gpu":
+        pytest.skip(f"JAX has no GPU here but {jax.default_backend()}")
+    seen = set()
+
+    def report(_):
+        seen.update(each.platform for array in jax.live_arrays() for each in array.devices())
+
+    run = partial(train, library(), noise=broad_noise(BANDS), settings=fit_settings(), seed=1)
+    own = run(progress=report)
+    assert "gpu" in seen
+    with jax.default_device(jax.devices("cpu")[0]):
+        want = run()
+    # by some hundred steps rounding in single precision has grown to less than noise of mocks
+    np.testing.assert_allclose(own.held_loss, want.held_loss, atol=0.05)

@@ -38,6 +38,16 @@ def test_shapes_have_bands_and_the_smooth_function():
     assert len(angle.lines) == len(size.lines) - 1  # a constant has no function
 
 
+def test_a_point_has_no_room_for_shapes():
+    whole = profiles()
+    point = whole[["data", "error", "model", "pixel_scale", "chi2", "n_steps", "flags"]]
+    figure, other = (profiles_figure(each, title="g1") for each in (point, whole))
+    assert len(figure.axes) == 3 * 3
+    lowest = min(axes.get_position().y0 for axes in figure.axes) * figure.get_figheight()
+    assert lowest < 0.6  # inches: what labels need
+    assert figure.get_figheight() < other.get_figheight() - 2
+
+
 def test_many_bands_go_into_rows():
     names = tuple(f"b{i}" for i in range(PER_ROW + 2))
     figure = profiles_figure(profiles(bands=names, sides=(6,) * len(names)), title="g1")

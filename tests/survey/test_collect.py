@@ -7,7 +7,9 @@ from astropy.table import Table
 from astropy.units import Unit
 
 import pxdask
-from pxdask.core.errors import ConfigError
+from pxdask.core.errors import ConfigError, DamagedError
+from pxdask.core.schema import FIT
+from pxdask.io.stores import publish
 from pxdask.survey.collect import collect
 
 
@@ -66,6 +68,32 @@ def test_tables(own_run):
     assert bins["flux_g"].unit == Unit("uJy")
 
 
+def test_what_networks_and_samplers_tell_of_themselves(own_run):
+    """A galaxy whose fit has not these figures has none in the table."""
+    told = {"efficiency": 0.25, "predictive_p": 0.5, "outlier_score": -2.0, "redshift_ratio": 0.1}
+    (path,) = own_run.store.glob("galaxies/*/g01/fit-*.zarr.zip")
+    fit = own_run.dataset("g01", "fit")
+    n_bin = fit.sizes["bin"]
+    told |= {"rhat": 1.01, "n_steps": 300}
+    extra = {
+        name: ("bin", np.full(n_bin, value, FIT.variables[name].dtype), FIT.attrs(name))
+        for name, value in told.items()
+    }
+    publish(fit.assign(extra), path)
+    own_run.collect(formats=["ecsv", "parquet"])
+    for ending in ("ecsv", "parquet"):
+        bins = Table.read(own_run.store / f"summary-bins.{ending}")
+        of_network = np.asarray(bins["galaxy"]) == "g01"
+        assert of_network.sum() == n_bin
+        for name, value in told.items():
+            assert set(bins[name][of_network]) == {value}
+            others = np.ma.filled(np.ma.asarray(bins[name][~of_network]).astype(float), np.nan)
+            assert np.isnan(others).all() or set(others) == {-1.0}
+    assert bins["n_steps"].dtype.kind == "i"
+    described = Table.read(own_run.store / "summary-bins.ecsv")
+    assert described["outlier_score"].description == FIT.variables["outlier_score"].long_name
+
+
 @pytest.mark.slow
 def test_in_parts_as_at_once(finished_run, tmp_path):
     root = finished_run.store.parent
@@ -114,3 +142,38 @@ def test_nothing_to_collect(own_run):
     with pytest.raises(ConfigError, match="hdf5; wanted fits, ecsv, parquet"):
         own_run.collect(formats=["hdf5"])
     assert not list(own_run.store.glob("*survey.zarr*"))
+
+
+@pytest.mark.parametrize("harm", ["overwritten", "cut", "empty", "gone", "metadata"])
+@pytest.mark.parametrize("group", ["galaxies/dec", "bins/chi2"])
+def test_a_damaged_store_is_made_anew(group, harm, own_run):
+    own_run.collect(formats=["ecsv"])
+    before = content(own_run)
+    folder = own_run.store / "survey.zarr" / group
+    (piece,) = folder.glob("c/*")
+    harms = {
+        "overwritten": lambda: piece.write_bytes(b"xxxx" + piece.read_bytes()[4:]),
+        "cut": lambda: piece.write_bytes(piece.read_bytes()[:-9]),
+        "empty": lambda: piece.write_bytes(b""),
+        "gone": piece.unlink,
+        "metadata": lambda: (folder / "zarr.json").write_text("{"),
+    }
+    harms[harm]()
+    (own_run.store / "summary-bins.ecsv").unlink()  # so that all rows are read
+    own_run.collect(formats=["ecsv"])
+    assert content(own_run) == before
+
+
+def test_a_damaged_table_of_galaxies_says_how_to_mend_it(own_run):
+    own_run.collect(formats=["ecsv"])
+    (piece,) = (own_run.store / "survey.zarr" / "galaxies" / "dec").glob("c/*")
+    piece.write_bytes(b"xxxx" + piece.read_bytes()[4:])
+    with pytest.raises(DamagedError, match="`pxdask collect` makes it anew"):
+        own_run.table()
+
+
+def test_an_output_that_is_damaged_is_named(own_run):
+    (path,) = own_run.store.glob("galaxies/*/g01/fit-*.zarr.zip")
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(DamagedError, match=path.name):
+        own_run.collect(formats=["ecsv"])

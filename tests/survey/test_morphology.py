@@ -272,6 +272,58 @@ def test_a_galaxy_that_cannot_be_fitted_has_its_reason_in_the_table(tmp_path):
     assert table["sersic_flags"].dtype.kind == "i"
 
 
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("change", ["absent", "nan", "masked"])
+def test_a_catalogue_without_redshifts_has_profiles_but_no_kiloparsecs(tmp_path, change):
+    catalog, config = make_survey(tmp_path, 2)
+    galaxies = Table.read(catalog, format="ascii.ecsv")
+    if change == "absent":
+        galaxies.remove_column("redshift")
+    else:
+        galaxies = Table(galaxies, masked=True)
+        galaxies["redshift"][1] = np.nan
+        galaxies["redshift"].mask[1] = change == "masked"
+    table = fit_profiles(galaxies, config, root=tmp_path, serial=True)
+    assert list(table["sersic_error"]) == ["", ""]
+    np.testing.assert_allclose(table["sersic_r_eff_g"], 2.0)
+    known = np.isfinite(table["sersic_r_eff_kpc_g"].filled(np.nan) if table.masked else
+                        table["sersic_r_eff_kpc_g"])  # fmt: skip
+    assert list(known) == [change != "absent", False]
+    assert ("redshift" in table.colnames) == (change != "absent")
+
+
+def test_a_redshift_that_is_no_number_or_below_zero_is_still_a_fault(tmp_path):
+    catalog, config = make_survey(tmp_path, 2)
+    galaxies = Table.read(catalog, format="ascii.ecsv")
+    for wrong in (-1.0, np.inf):
+        galaxies["redshift"][1] = wrong
+        with pytest.raises(ConfigError, match="row 1, column redshift"):
+            fit_profiles(galaxies, config, root=tmp_path, serial=True)
+
+
+def test_a_catalogue_of_points_has_their_fluxes(tmp_path, monkeypatch):
+    def points(ready, *, config, seed):
+        shapes = ("r_eff", "n", "ellip", "theta")
+        whole = fit_nothing(ready, config=config, seed=seed)
+        return [
+            one.drop_vars(
+                [name for name in one.data_vars if name in shapes or name.startswith(
+                    tuple(f"{shape}_" for shape in shapes if shape != "n"))]
+                + [f"n_{end}" for end in ("mean", "std", "best", "curve")]
+            )
+            for one in whole
+        ]  # fmt: skip
+
+    monkeypatch.setattr("pxdask.survey.profile_catalog.fit_galaxies", points)
+    catalog, _ = make_survey(tmp_path, 1)
+    config = SurveyConfig.parse(settings(morphology={"profile": "point"}))
+    table = fit_profiles(catalog, config, root=tmp_path, serial=True)
+    assert list(table["sersic_error"]) == [""]
+    np.testing.assert_allclose(table["sersic_flux_r"].value, 55.0)
+    assert "sersic_r_eff" not in table.colnames
+    assert "sersic_semi_major" not in table.colnames
+
+
 def test_a_band_that_is_not_fitted_cannot_be_the_reference(tmp_path):
     catalog, config = make_survey(tmp_path, 1)
     with pytest.raises(ConfigError, match="'z' is not fitted"):

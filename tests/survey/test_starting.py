@@ -50,7 +50,12 @@ def test_bands_are_whole(name, tmp_path):
         if name not in CURVES_OF_THE_USER:
             find_curve(band.filter)
     assert any("psf" in note for note in started.notes) == (name in SEEING)
-    assert any("filters add" in note for note in started.notes) == (name in CURVES_OF_THE_USER)
+    of_user = [band.filter for band in config.bands] if name in CURVES_OF_THE_USER else []
+    assert started.absent == tuple(sorted(of_user))
+    text = started.config.read_text()
+    assert text.count("pxdask filters add") == len(of_user)
+    for filter_ in of_user:
+        assert f"filter: {filter_} # not in the library: pxdask filters add {filter_} " in text
 
 
 def test_known_psfs_are_told_as_comments(tmp_path):
@@ -120,6 +125,14 @@ def write_image(path, *, ra, dec, survey):
         fits.HDUList([image, *planes]).writeto(path)
     else:
         image.writeto(path)
+
+
+def test_curves_to_be_added_are_named_last(tmp_path):
+    words = ["init", "--survey", "kids:gr", "-o", str(tmp_path / "k.yaml")]
+    lines = CliRunner().invoke(app, words).output.splitlines()
+    wanted = [f"pxdask filters add kids_{band} FILE-OF-CURVE" for band in "gr"]
+    assert [line.partition(" #")[0] for line in lines[-3:-1]] == wanted
+    assert lines[-1].startswith("pxdask check ")
 
 
 @pytest.mark.parametrize("name", sorted(set(FILTERS) - CURVES_OF_THE_USER))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from pxdask.core.errors import ConfigError, PxdaskError, brief
 from pxdask.core.provenance import differences, package_versions
 from pxdask.io.provenance import read_provenance
-from pxdask.survey.context import open_context
+from pxdask.survey.context import products_known
 from pxdask.survey.inspect import band_roles, inspect_galaxy
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, SUFFIX, Task, galaxy_folder
@@ -18,14 +20,17 @@ from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from pxdask.survey.manifest import Record
+    from pxdask.survey.products import Products
     from pxdask.survey.recipes import Recipe
     from pxdask.survey.results import Run
 
 State = Literal["current", "outdated", "missing", "damaged", "unknown"]
 """Whether the run's settings, catalogue and input files as they are would make the same file."""
+
+MADE_FROM = "made from"
+"""How a change begins that follows from one of another output."""
 
 _NAME = re.compile(r"(?P<stage>[a-z]+)(-(?P<part>.+))?-(?P<key>[0-9a-f]{16})", re.ASCII)
 _TOLD = ("config_key", "seeds", "versions", "code", "checksums")
@@ -89,7 +94,9 @@ class _Today:
     fault: str = ""
 
 
-def explain(run: Run, galaxy: str, *, stage: str | None = None) -> Explanation:
+def explain(
+    run: Run, galaxy: str, *, stage: str | None = None, products: Products | None = None
+) -> Explanation:
     """Return what made each file of a galaxy.
 
     Parameters
@@ -100,6 +107,8 @@ def explain(run: Run, galaxy: str, *, stage: str | None = None) -> Explanation:
         Identifier.
     stage : str, optional
         Only this stage.
+    products : Products, optional
+        What the run's tasks would share now; default: `pxdask.survey.context.products_known`.
 
     Raises
     ------
@@ -113,7 +122,8 @@ def explain(run: Run, galaxy: str, *, stage: str | None = None) -> Explanation:
     found = _files(folder)
     if row is None and not found:
         raise ConfigError(f"{run.store}: there is no galaxy {galaxy!r}, and no file of one")
-    today = _Today(fault="it is not in the catalogue") if row is None else _today(run, row)
+    gone = _Today(fault="it is not in the catalogue")
+    today = gone if row is None else _today(run, row, products)
     records = _records(run, galaxy)
     outputs = [
         _made(run, task, paths, records, today)
@@ -155,12 +165,17 @@ def _files(folder: Path) -> dict[Task, list[Path]]:
     return found
 
 
-def _today(run: Run, row: Mapping[str, object]) -> _Today:
+def _today(run: Run, row: Mapping[str, object], products: Products | None) -> _Today:
     """Return the recipes of all outputs of a galaxy, as the run would make them now."""
+    if products is None:
+        try:
+            with TemporaryDirectory(prefix="pxdask-") as folder:
+                return _today(run, row, products_known(run, Path(folder)))
+        except PxdaskError as error:
+            return _Today(fault=str(error))
     try:
-        context = open_context(run)
         inputs = inspect_galaxy(row, run.config, root=run.data_root)
-        pipeline = Pipeline(inputs, run.config, context.products)
+        pipeline = Pipeline(inputs, run.config, products)
         keys = pipeline.keys()
     except PxdaskError as error:
         return _Today(fault=str(error))
@@ -240,7 +255,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
         "settings": "setting",
         "row": "catalogue column",
         "files": "input file",
-        "outputs": "made from",
+        "outputs": MADE_FROM,
     }
     for part, meaning in words.items():
         for name, there, here in differences({"": old.get(part)}, {"": new.get(part)}):

@@ -136,11 +136,11 @@ def retask(run: Run, galaxy: str, stage: str, part: str = "") -> Iterator[Retask
     Raises
     ------
     ConfigError
-        If the manifest has no such task, or its settings, catalogue row or input files are not
-        those of then any more, saying what has changed.
+        If the manifest has no such task, or its settings, catalogue row, input files or the
+        program are not those of then any more, saying what has changed.
     """
     record = _record(run, galaxy, stage, part)
-    context = open_context(run, config_of(run, record.config))
+    context = open_context(run, config_of(run, record.config), key=record.config)
     row = run.catalog_file.row(galaxy)
     if row is None:
         raise ConfigError(f"{run.store}: galaxy {galaxy!r} is not in the catalogue any more")
@@ -177,8 +177,9 @@ def _refuse(run: Run, task: Task, now: str) -> None:
     outputs = explain(run, task.galaxy_id, stage=task.stage).outputs
     made = next((output for output in outputs if output.key == task.key), None)
     why = "; ".join(made.why) if made is not None and made.why else "its file is gone"
+    what = " ".join(word for word in (task.stage, task.part) if word)
     raise ConfigError(
-        f"{task.stage} {task.part} of galaxy {task.galaxy_id!r} cannot be done again as it was:"
+        f"{what} of galaxy {task.galaxy_id!r} cannot be done again as it was:"
         f" its key was {task.key}, now it would be {now or 'none'}: {why}"
     )
 

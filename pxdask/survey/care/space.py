@@ -18,12 +18,12 @@ from astropy.table import Table
 
 from pxdask.core.errors import PxdaskError
 from pxdask.io.stores import files_under
-from pxdask.survey.context import saved_network
+from pxdask.survey.care.explain import MADE_FROM, explain
+from pxdask.survey.context import has_settings, products_today
 from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.manifest import MANIFEST, Manifest, Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, SUFFIX, Task, galaxy_folder
-from pxdask.survey.products import store_products, used_filters
 from pxdask.survey.stages import STAGES
 from pxdask.survey.work import task_paths
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 N_THREADS = 8
+
+N_EXPLAINED = 3
+"""Galaxies of which it is told what has changed since their outputs were made."""
 
 UNFINISHED_S = 86400.0
 """Age at which an unfinished file is no longer anybody's [s]."""
@@ -57,10 +60,22 @@ class Garbage:
         The files.
     n_kept : int
         Galaxies whose inputs cannot be looked at, so that all their files are kept.
+    n_lost, n_stay : int
+        Galaxies with end products among the files, and with end products that are not.
+    why : tuple of str
+        What has changed since outputs of some of the galaxies were made.
     """
 
     files: tuple[FoundFile, ...]
     n_kept: int = 0
+    n_lost: int = 0
+    n_stay: int = 0
+    why: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether galaxies were finished, and without the files none would be."""
+        return self.n_lost > 0 and self.n_stay == 0
 
     @property
     def n_bytes(self) -> int:
@@ -108,24 +123,56 @@ def unreachable(run: Run) -> Garbage:
         If the settings' models or filters cannot be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="pxdask-") as folder:
-        filters = used_filters(run.catalog_file, run.config, root=run.data_root)
-        products = saved_network(run, store_products(Path(folder), run.config.models, filters))
+        products = products_today(run, Path(folder))
         galaxies = list(run.catalog_file.rows())
         with ThreadPoolExecutor(N_THREADS) as pool:
             found = pool.map(partial(_keys, run=run, products=products), galaxies)
             keys = {str(row["id"]): some for row, some in zip(galaxies, found, strict=True)}
     shared = {products.ssp.name, products.filters.name}
     shared |= {products.network.name} if products.network is not None else set()
-    files = [
-        file for file in files_under(run.store / "galaxies") if not _is_reached(file, run, keys)
-    ]
+    files: list[FoundFile] = []
+    finished: tuple[set[str], set[str]] = (set(), set())
+    for file in files_under(run.store / "galaxies"):
+        reached = _is_reached(file, run, keys)
+        if not reached:
+            files.append(file)
+        if _is_product(file.path):
+            finished[reached].add(file.path.parent.name)
     files += [
         file
         for file in files_under(run.store / "models")
         if file.path.name not in shared and (file.path.name[0] != "." or _is_stale(file))
     ]
     files.sort(key=lambda file: str(file.path))
-    return Garbage(tuple(files), sum(some is None for some in keys.values()))
+    lost, stay = finished
+    some = sorted({file.path.parent.name for file in files} & keys.keys())[:N_EXPLAINED]
+    return Garbage(
+        tuple(files),
+        n_kept=sum(wanted is None for wanted in keys.values()),
+        n_lost=len(lost - stay),
+        n_stay=len(stay),
+        why=_why(run, some, products),
+    )
+
+
+def _why(run: Run, galaxies: list[str], products: Products) -> tuple[str, ...]:
+    """Return what has changed since outputs of galaxies were made, each reason once.
+
+    Where the run has the settings by which an output was made, other settings of its stage are the
+    program's doing, as is another version of the stage.
+    """
+    found: dict[str, None] = {}
+    for galaxy in galaxies:
+        for output in explain(run, galaxy, products=products).outputs:
+            if output.state != "outdated":
+                continue
+            same = has_settings(run, str(output.record.get("config", "")))
+            for reason in output.why:
+                of_program = reason.startswith("version") or (same and reason.startswith("setting"))
+                if not reason.startswith(MADE_FROM):
+                    who = "the program has changed" if of_program else "changed"
+                    found[f"{who}: {output.stage}: {reason}"] = None
+    return tuple(found)
 
 
 def remove(run: Run, garbage: Garbage) -> None:
@@ -168,6 +215,12 @@ def _is_reached(file: FoundFile, run: Run, keys: Mapping[str, frozenset[str] | N
 def _is_stale(file: FoundFile) -> bool:
     """Return whether an unfinished file is so old that nobody is writing it."""
     return time.time() - file.changed > UNFINISHED_S
+
+
+def _is_product(path: Path) -> bool:
+    """Return whether a file is an end product of a galaxy."""
+    output = _OUTPUT.fullmatch(path.name)
+    return output is not None and PRODUCT_FILES.get(output[1]) == output[4]
 
 
 def _stage(name: str) -> str:

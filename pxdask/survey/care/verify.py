@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from pxdask.core.errors import StoreError
+from pxdask.core.errors import DamagedError, StoreError
 from pxdask.io.stores import checksum, files_under, is_published, is_whole
+from pxdask.survey.collected import STORE, TABLES, saved_collected
+from pxdask.survey.context import products_path, shared_files
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.plan import SUFFIX, Task
 from pxdask.survey.work import task_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pxdask.survey.manifest import Record
+    from pxdask.survey.results import Run
 
 logger = logging.getLogger(__name__)
 
@@ -66,22 +69,39 @@ class Verified:
         return not (self.damaged or self.missing or self.unreadable)
 
 
-def verify(store: Path, galaxies: Iterable[str]) -> Verified:
-    """Return what the files of a run are; every byte is read.
+def verify(run: Run) -> Verified:
+    """Return what the files of a run are; every byte of them is read.
+
+    Those are the outputs of galaxies, the products that all share, what was collected, and the
+    run's own settings and catalogue. What is left out can spoil no result: seals are a memory, logs
+    are for people, a torn line of the manifest is passed over, and the history is written anew.
 
     Parameters
     ----------
-    store : Path
-        Folder of the run; nobody is writing there.
-    galaxies : iterable of str
-        Identifiers in the catalogue; outputs of others may be absent.
+    run : Run
+        The run; nobody is writing there. Outputs of galaxies that are not in its catalogue may be
+        absent, and so may its store of all bins, or a table, as a whole.
     """
-    recorded, wanted = _expected(store, frozenset(galaxies))
+    store = run.store
+    recorded, wanted = _expected(store, frozenset(run.galaxies))
     there = {
         file.path.relative_to(store).as_posix(): file.path
-        for folder in ("galaxies", "models")
+        for folder in ("galaxies", "models", STORE)
         for file in files_under(store / folder)
     }
+    collected = {name: file.checksum for name, file in saved_collected(store).items()}
+    recorded |= run.checksums | collected
+    wanted |= run.checksums.keys()
+    if any(name.startswith(f"{STORE}/") for name in there):
+        wanted |= {name for name in collected if name.startswith(f"{STORE}/")}
+    single = (name for name in recorded if "/" not in name and (store / name).is_file())
+    there |= {name: store / name for name in single}
+    spoilt: list[str] = []
+    try:
+        wanted |= {path.relative_to(store).as_posix() for path in shared_files(run)}
+    except DamagedError as error:
+        logger.warning("%s", error)
+        spoilt += [path.relative_to(store).as_posix() for path in [products_path(run)] if path]
     known = [name for name in there if name in recorded or _checks_itself(there[name])]
     with ThreadPoolExecutor(N_THREADS) as pool:
         state = partial(_state, recorded=recorded, there=there)
@@ -93,17 +113,32 @@ def verify(store: Path, galaxies: Iterable[str]) -> Verified:
     return Verified(
         n_whole=len(named("whole", "unrecorded")),
         n_unrecorded=len(named("unrecorded")),
-        damaged=named("damaged"),
+        damaged=tuple(sorted((*named("damaged"), *spoilt))),
         missing=tuple(sorted(wanted - there.keys())),
         extra=tuple(sorted(there.keys() - states.keys())),
         unreadable=named("unreadable"),
     )
 
 
-def remove_damaged(store: Path, found: Verified) -> None:
-    """Remove the damaged files, so that the run makes them again when it goes on."""
-    for name in found.damaged:
+def remove_damaged(store: Path, found: Verified) -> tuple[str, ...]:
+    """Remove the damaged files that can be made again; return their names.
+
+    The run's own settings and catalogue stay: nothing else tells what it is.
+    """
+    removed = tuple(filter(can_be_made, found.damaged))
+    for name in removed:
         (store / name).unlink(missing_ok=True)
+    return removed
+
+
+def can_be_made(name: str) -> bool:
+    """Return whether a file of a run can be made again: all but its own settings and catalogue."""
+    return "/" in name or is_collected(name)
+
+
+def is_collected(name: str) -> bool:
+    """Return whether a file of a run is of what `pxdask collect` makes."""
+    return name.startswith(f"{STORE}/") or name.rpartition(".")[0] in TABLES
 
 
 def _expected(store: Path, galaxies: frozenset[str]) -> tuple[dict[str, str], set[str]]:

@@ -19,7 +19,7 @@ from pxdask.core.errors import ConfigError, DataError
 from pxdask.core.files import refuse_existing, write_text, write_with
 from pxdask.core.names import file_name
 from pxdask.io.fits import write_image
-from pxdask.io.pixedfit_cards import psf_width
+from pxdask.io.pixedfit_cards import OtherKindError, psf_width
 from pxdask.io.pixedfit_fluxmap import PixedfitFluxmap, read_pixedfit_fluxmap
 from pxdask.io.pixedfit_specphoto import read_pixedfit_specphoto
 
@@ -163,9 +163,7 @@ def _read(file: str | Path, pivot: Mapping[str, float] | None) -> PixedfitFluxma
     """Return the images of a file of either kind."""
     try:
         return read_pixedfit_fluxmap(file, pivot=pivot)
-    except DataError as error:
-        if "has no HDU" not in str(error):
-            raise
+    except OtherKindError as error:
         try:
             found = read_pixedfit_specphoto(file, pivot=pivot)
         except DataError as other:

@@ -102,6 +102,7 @@ def calibration(
         seed=fresh,
         settings=FitConfig.model_validate(dict(network.settings)),
         redshift_given=ends is not None,
+        points="random",
     )
     if not len(mocks):
         raise ConfigError(f"none of {n} mocks is bright enough; wanted more")
@@ -116,7 +117,9 @@ def calibration(
     offset = relative_scale(scale, redshift, network.models)
     truth = network.targets(mocks.unit, mocks.log_mass - offset).astype(np.float64)
     drawn = network.targets(draws.unit, draws.log_mass - offset[:, None]).astype(np.float64)
-    joint = tarp(drawn, truth, np.roll(truth, 1, axis=0))
+    # deviates of their own: the next mock's truth need not be independent of a mock's
+    reference = stream(fresh, "balls").standard_normal(truth.shape)
+    joint = tarp(drawn, truth, reference)
     return Calibration(
         (*network.names, "log_mass"),
         coverage(rank),

@@ -9,6 +9,7 @@ import numpy as np
 
 from pxdask.core.errors import PxdaskError
 from pxdask.io.filters import load_filters
+from pxdask.npe.agreement import unweighed_fault
 from pxdask.survey.networks.given import (
     MODELS,
     consequence,
@@ -77,6 +78,8 @@ def check_network(
         return NetworkCheck()
     try:
         wanted = survey_wanted(catalog, config, root=root)
+        if fault := unweighed_fault(wanted.models, wanted.fit):
+            return NetworkCheck((("", fault),))
         if wanted.npe.network is None:
             network_redshifts(wanted)
             noise_of(wanted)

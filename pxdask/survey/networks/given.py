@@ -29,6 +29,7 @@ from pxdask.core.provenance import content_key
 from pxdask.core.remote import far, location
 from pxdask.core.schema import NETWORK
 from pxdask.io.stores import checksum, is_published, publish, read
+from pxdask.npe.agreement import unweighed_fault
 from pxdask.npe.network import Network
 from pxdask.sps.libraries import make_library
 from pxdask.survey.networks.trainings import NAMED_LENGTH, training_of
@@ -130,6 +131,8 @@ def with_network(
     ConfigError
         If the network given differs from what is wanted, or none can be trained.
     """
+    if fault := unweighed_fault(wanted.models, wanted.fit):
+        raise ConfigError(fault)
     ssp, known = load_ssp(products.ssp), load_curves(products.filters)
     curves = tuple(known[name] for _, name in wanted.bands)
     if wanted.npe.network is None:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
-from astropy.units import Quantity
 
 from pxdask.core.bandpass import Filter
 from pxdask.core.catalogs import TableBand
 from pxdask.core.errors import ConfigError, brief
 from pxdask.fitting.seds import Seds
 from pxdask.io.filters import load_filters
-from pxdask.io.sed_tables import as_table, bands_of, seds_dataset, seds_of_table
+from pxdask.io.sed_tables import as_table, bands_of, require_alike, seds_dataset, seds_of_table
 from pxdask.kernels.bandpass import pivot_wave
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
     from numpy.typing import NDArray
+
+_COLUMNS = ("flux", "err")
+"""What columns are called before the name of a band."""
 
 SPECTRAL = ("wave", "lsf_fwhm", "spectrum", "spectrum_err")
 """Attributes of `Seds`, and variables of seds/1, that are about spectra."""
@@ -71,28 +73,57 @@ def _pairs_table(seds: object, filters: object) -> Table:
     if isinstance(seds, dict) and seds and all(_is_pair(pair) for pair in seds.values()):
         table = Table()
         for name, pair in seds.items():
-            for column, value in zip(("flux", "err"), pair, strict=True):
-                table[f"{column}_{name}"] = np.atleast_1d(Quantity(value).value).astype(float)
-                if isinstance(value, Quantity):
-                    table[f"{column}_{name}"].unit = value.unit
+            for column, value in zip(_COLUMNS, pair, strict=True):
+                table[f"{column}_{name}"] = _rows(value, f"{column} of {name!r}")[0]
+                table[f"{column}_{name}"].unit = getattr(value, "unit", None)
         return table
     if isinstance(seds, tuple | list) and len(seds) == 2 and not isinstance(seds[0], str):
         if not filters:
             raise ConfigError("arrays of fluxes need filters: a name for each column")
-        names = [band.name for band in _table_bands(filters)]
-        table = Table()
-        for column, values in zip(("flux", "err"), seds, strict=True):
-            rows = np.atleast_2d(getattr(values, "value", values))
-            if rows.ndim != 2 or rows.shape[1] != len(names):
-                raise ConfigError(
-                    f"{column} has shape {np.shape(values)}; wanted ({len(names)},) or"
-                    f" (n_sed, {len(names)}), as there are {len(names)} filters"
-                )
-            for name, value in zip(names, rows.T, strict=True):
-                table[f"{column}_{name}"] = np.array(value, np.float64)
-                table[f"{column}_{name}"].unit = getattr(values, "unit", None)
-        return table
+        return _arrays_table(seds, [band.name for band in _table_bands(filters)])
     return as_table(seds)
+
+
+def _arrays_table(seds: Sequence[Any], names: Sequence[str]) -> Table:
+    """Return SEDs that are two arrays, fluxes and uncertainties, as a table."""
+    units = [getattr(values, "unit", None) for values in seds]
+    require_alike(_COLUMNS, units)
+    arrays = [_rows(values, column) for column, values in zip(_COLUMNS, seds, strict=True)]
+    for column, rows, values in zip(_COLUMNS, arrays, seds, strict=True):
+        if rows.ndim != 2 or rows.shape[1] != len(names):
+            raise ConfigError(
+                f"{column} has shape {np.shape(values)}; wanted ({len(names)},) or"
+                f" (n_sed, {len(names)}), as there are {len(names)} filters"
+            )
+    if arrays[0].shape != arrays[1].shape:
+        raise ConfigError(
+            f"flux has shape {np.shape(seds[0])}, err {np.shape(seds[1])}; wanted the same: an"
+            " uncertainty for each flux"
+        )
+    table = Table()
+    for column, rows, unit in zip(_COLUMNS, arrays, units, strict=True):
+        for name, value in zip(names, rows.T, strict=True):
+            table[f"{column}_{name}"] = value
+            table[f"{column}_{name}"].unit = unit
+    return table
+
+
+def _rows(values: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401  whatever the user gave
+    """Return numbers without their unit, with at least two axes; NaN where masked.
+
+    Raises
+    ------
+    ConfigError
+        If they are none, or rows are not of one length.
+    """
+    plain = getattr(values, "value", values)
+    if hasattr(plain, "unmasked"):  # a quantity of astropy's that is masked
+        plain = np.ma.MaskedArray(plain.unmasked, plain.mask)
+    try:
+        filled = np.ma.filled(np.ma.asarray(plain).astype(np.float64), np.nan)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} is {brief(values)}; wanted numbers: {error}") from error
+    return np.atleast_2d(filled)
 
 
 def _is_pair(value: object) -> bool:
@@ -101,13 +132,17 @@ def _is_pair(value: object) -> bool:
 
 
 def _table_bands(filters: Any) -> tuple[TableBand, ...]:  # noqa: ANN401  as `fit` takes them
-    """Return the bands that filters are given for."""
+    """Return the bands that filters are given for; raise `ConfigError` where one comes twice."""
+    if isinstance(filters, str):
+        raise ConfigError(
+            f"filters is the text {filters!r}; wanted a list of filters, or a mapping"
+        )
     if isinstance(filters, dict):
         return tuple(
             TableBand(name=name, filter=str(getattr(curve, "name", curve)))
             for name, curve in filters.items()
         )
-    return tuple(
+    bands = tuple(
         each
         if isinstance(each, TableBand)
         else TableBand(
@@ -115,20 +150,30 @@ def _table_bands(filters: Any) -> tuple[TableBand, ...]:  # noqa: ANN401  as `fi
         )
         for each in filters
     )
+    names = [band.name for band in bands]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(
+            f"filters named twice: {', '.join(twice)}; wanted each once, or names of bands of your"
+            " own: a mapping of band to filter"
+        )
+    return bands
 
 
 def _curves(bands: Sequence[TableBand], filters: Any) -> dict[str, Filter]:  # noqa: ANN401  as above
     """Return the filter of each band: given, or by its name."""
-    given = filters.values() if isinstance(filters, dict) else filters or ()
-    own = {curve.name: curve for curve in given if isinstance(curve, Filter)}
-    names = sorted({band.filter for band in bands} - set(own))
-    known = own | {curve.name: curve for curve in load_filters(names)}
-    return {band.name: known[band.filter] for band in bands}
+    given = filters.values() if isinstance(filters, dict) else filters or (None,) * len(bands)
+    own = {b.name: c for b, c in zip(bands, given, strict=True) if isinstance(c, Filter)}
+    names = sorted({band.filter for band in bands if band.name not in own})
+    known = {curve.name: curve for curve in load_filters(names)}
+    return {band.name: own.get(band.name) or known[band.filter] for band in bands}
 
 
 def _each_redshift(redshift: float | Sequence[float], n_sed: int) -> NDArray[np.float64]:
     """Return a redshift for each SED."""
-    values = np.asarray(redshift, np.float64)
+    try:
+        values = np.asarray(redshift, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"redshift is {brief(redshift)}; wanted numbers: {error}") from error
     if values.ndim == 0:
         return np.full(n_sed, values)
     if values.shape != (n_sed,):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from bokeh.models.widgets.inputs import Select
 from bokeh.models.widgets.markups import Div
 from distributed.dashboard.components.scheduler import env
 
+from pxdask.core.spans import span_of
 from pxdask.survey.stages import STAGES
 
 if TYPE_CHECKING:
@@ -207,15 +207,15 @@ def heading(run: WatchedRun | None, n_worker: int, n_thread: int, now: float) ->
     silent = now - run.heard
     state = "ended" if run.ended else "running"
     if not run.ended and silent > SILENT_S:
-        state = f"the driver has been silent for {duration(silent)}"
+        state = f"the driver has been silent for {span_of(silent)}"
     cpu = "-" if summary.cpu_s is None else f"{summary.cpu_s / 3600:.3g}"
     seconds = "" if summary.cpu_s is None else f" ({summary.cpu_s:.3g} s)"
     cards = [
         _card(f"{summary.finished} / {summary.total}", "galaxies finished"),
         _card(str(summary.failed), "galaxies failed", bad=summary.failed > 0),
         _card(f"{summary.rate:.4g}", "galaxies an hour"),
-        _card("-" if run.ended else duration(summary.left_s), "to go"),
-        _card(duration(summary.now - summary.started), "elapsed"),
+        _card("-" if run.ended else span_of(summary.left_s, unknown="-"), "to go"),
+        _card(span_of(summary.now - summary.started), "elapsed"),
         _card(cpu, f"CPU-hours a galaxy{seconds}"),
         workers,
     ]
@@ -247,11 +247,6 @@ def _card(value: str, words: str, *, bad: bool = False) -> str:
     """Return one number with its meaning, as HTML."""
     kind = "card bad" if bad else "card"
     return f"<div class='{kind}'><b>{escape(value)}</b><span>{escape(words)}</span></div>"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time span as days, hours, minutes and seconds; a dash for None."""
-    return "-" if seconds is None else str(timedelta(seconds=round(max(0.0, seconds))))
 
 
 def clock(unix_s: float) -> str:

@@ -6,10 +6,16 @@ import time
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import pxdask
+from pxdask.binning import BinStage
+from pxdask.cli.app import app
+from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError
+from pxdask.survey.care.retask import retask
 from pxdask.survey.care.space import remove, unreachable
+from pxdask.survey.context import config_of
 from tests.survey.mini import make_survey, outputs, settings
 
 
@@ -51,6 +57,71 @@ def test_without_its_images_a_galaxy_keeps_all(own_run, tmp_path):
     garbage = unreachable(pxdask.open_run(own_run.store))
     assert garbage.files == ()
     assert garbage.n_kept == 3
+
+
+OLD = "0123456789abcdef"
+"""The key that an older version gave to the settings of the run."""
+
+
+@pytest.fixture
+def of_older_version(own_run, monkeypatch):
+    """A run that a version carried out which kept no settings, and made bins differently."""
+    key, history = own_run.config.key(), own_run.store / "history"
+    assert SurveyConfig.load(history / f"{key}.yaml") == own_run.config
+    (history / f"{key}.yaml").unlink()
+    (history / f"{key}.json").rename(history / f"{OLD}.json")
+    for path in (own_run.store / "manifest").iterdir():
+        path.write_text(path.read_text().replace(key, OLD))
+    monkeypatch.setattr(BinStage, "version", BinStage.version + 1)
+    return own_run
+
+
+def test_what_the_program_changed_is_told_from_other_settings(of_older_version):
+    run, now = of_older_version, BinStage.version
+    garbage = unreachable(run)
+    words = f"bins: version of the stage: {now - 1} when it was made, {now} now"
+    assert garbage.why == (f"the program has changed: {words}",)
+    assert (garbage.n_lost, garbage.n_stay, garbage.is_all) == (3, 0, True)
+    assert {file.path.parent.name for file in garbage.files} == set(run.galaxies)  # no models
+    assert run.verify().ok
+
+
+def test_where_nothing_finished_would_stay_one_word_is_not_enough(of_older_version):
+    run = of_older_version
+    before = outputs(run.store)
+    said = CliRunner().invoke(app, ["gc", str(run.store)])
+    assert said.exit_code == 0
+    assert said.output.splitlines()[-1].endswith("--yes --all")
+    refused = CliRunner().invoke(app, ["gc", str(run.store), "--yes"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "of 3 galaxies; make it anew first (pxdask resume" in str(refused.exception)
+    assert outputs(run.store) == before
+    assert CliRunner().invoke(app, ["gc", str(run.store), "--yes", "--all"]).exit_code == 0
+    assert len(outputs(run.store)) < len(before)
+
+
+def test_outputs_of_an_older_version_are_explained(of_older_version):
+    """A task that is as it was is done again; of another it is said what has changed."""
+    run, now = of_older_version, BinStage.version
+    assert config_of(run, OLD) == run.config
+    states = {output.stage: output.state for output in run.explain("g00", stage="image").outputs}
+    assert states == {"image": "current"}
+    with retask(run, "g00", "image", "r") as again:
+        assert again.carry_out().same
+    words = f"version of the stage: {now - 1} when it was made, {now} now"
+    with pytest.raises(ConfigError, match=words), retask(run, "g00", "bins"):
+        pass
+
+
+def test_settings_that_were_not_kept_are_said_to_be_so(of_older_version):
+    run = of_older_version
+    other = run.config.model_copy(update={"seed": 77})
+    (run.store / "history" / f"{other.key()}.yaml").write_text(other.dump())
+    with pytest.raises(ConfigError, match=r"were not kept: there is 0123456789abcdef\.json"):
+        config_of(run, OLD)
+    with pytest.raises(ConfigError, match="has no settings fedcba"):
+        config_of(run, "fedcba")
+    assert config_of(run, other.key()) == other
 
 
 @pytest.mark.slow

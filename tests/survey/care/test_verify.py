@@ -1,6 +1,7 @@
 """Every byte that is not what was written is found."""
 
 import json
+import shutil
 
 import pytest
 
@@ -8,6 +9,9 @@ import pxdask
 from pxdask.io.stores import checksum
 from pxdask.survey.care.verify import remove_damaged
 from tests.survey.mini import outputs
+
+OWN = ("catalog.parquet", "config.yaml")
+"""The run's own files that are checked."""
 
 
 def file(run, pattern):
@@ -27,7 +31,7 @@ def flip(path):
 def test_a_run_as_it_was_written(finished_run):
     found = finished_run.verify()
     assert found.ok
-    assert found.n_whole == len(outputs(finished_run.store))
+    assert found.n_whole == len(outputs(finished_run.store)) + len(OWN)
     assert found.n_unrecorded == 0
     assert found.extra == ()
 
@@ -51,7 +55,7 @@ def test_one_bit_anywhere(own_run):
     found = own_run.verify()
     assert not found.ok
     assert found.damaged == tuple(sorted(name(own_run, path) for path in paths))
-    assert found.n_whole == len(outputs(own_run.store)) - len(paths)
+    assert found.n_whole == len(outputs(own_run.store)) + len(OWN) - len(paths)
 
 
 def test_torn_missing_and_extra(own_run):
@@ -78,8 +82,49 @@ def test_without_records_archives_check_themselves(own_run):
     flip(file(own_run, "*/g00/cube-*.zarr.zip"))
     found = own_run.verify()
     assert len(found.damaged) == 1
-    assert found.n_unrecorded == found.n_whole - 2  # models have their checksum in their names
+    # models have their checksum in their names, the settings and the catalogue in run.json
+    assert found.n_unrecorded == found.n_whole - 2 - len(OWN)
     assert len(found.extra) == 6  # products have no checksum of their own
+
+
+def test_what_all_tasks_share_is_missed(own_run):
+    gone = sorted(name(own_run, path) for path in (own_run.store / "models").iterdir())
+    assert [word.split("-")[0] for word in gone] == ["models/filters", "models/ssp"]
+    for word in gone:
+        (own_run.store / word).unlink()
+    assert own_run.verify().missing == tuple(gone)
+    (told,) = (own_run.store / "history").glob("*.json")
+    told.write_text('{"ssp": 3')
+    assert own_run.verify().damaged == (name(own_run, told),)
+
+
+def test_its_own_settings_are_told_of_and_stay(own_run):
+    with (own_run.store / "config.yaml").open("a") as file:
+        file.write("# a word more\n")
+    found = own_run.verify()
+    assert found.damaged == ("config.yaml",)
+    assert remove_damaged(own_run.store, found) == ()
+    assert (own_run.store / "config.yaml").is_file()
+
+
+def test_what_was_collected(own_run):
+    own_run.collect(formats=["ecsv", "fits"])
+    n_whole = own_run.verify().n_whole
+    assert n_whole > len(outputs(own_run.store)) + len(OWN) + 4
+    piece = next((own_run.store / "survey.zarr" / "bins" / "chi2").glob("c/*"))
+    table = own_run.store / "summary-bins.fits"
+    for path in (piece, table):
+        flip(path)
+    found = own_run.verify()
+    assert found.damaged == (table.name, name(own_run, piece))
+    assert remove_damaged(own_run.store, found) == found.damaged
+    found = own_run.verify()
+    assert found.missing == (name(own_run, piece),)  # a table that is gone may be
+    assert own_run.collect(formats=["ecsv", "fits"]).n_read == 3
+    assert own_run.verify().ok
+    assert own_run.verify().n_whole == n_whole
+    shutil.rmtree(own_run.store / "survey.zarr")
+    assert own_run.verify().ok
 
 
 @pytest.mark.slow

@@ -127,3 +127,14 @@ def test_faults_are_named(fluxmaps, tmp_path):
         import_pixedfit([tmp_path / "lost-fluxmap.fits"], tmp_path / "e")
     with pytest.raises(DataError, match="nor is it a specphoto file"):
         import_pixedfit([tmp_path / "b" / "images" / "g00" / "sdss_r.fits"], tmp_path / "e")
+
+
+def test_the_kind_of_a_file_is_not_told_by_words_of_a_message(fluxmaps, tmp_path):
+    """The name of a damaged fluxmap is in its error, and may have any words."""
+    path = tmp_path / "galaxy that has no HDU-fluxmap.fits"
+    with fits.open(fluxmaps[0]) as hdus:
+        hdus["GALAXY_REGION"].data = np.ones((2, 2))
+        hdus.writeto(path)
+    with pytest.raises(DataError, match="GALAXY_REGION has the shape") as caught:
+        import_pixedfit([path], tmp_path / "e")
+    assert "specphoto" not in str(caught.value)

@@ -367,3 +367,19 @@ def test_a_catalogue_trains_one_or_takes_the_one_given(tmp_path, network_file, c
         "1 of 6 SEDs, such as s2, have redshifts from 3 to 3; the network knows 0.02 to 0.08:"
         in (caplog.text)
     )
+
+
+def test_a_prior_of_mass_that_nothing_heeds_is_told_before_any_training(tmp_path):
+    joint = {"kind": "joint_with_mass", "log_mass": [6, 12], "mean": [-1, -1], "sigma": [0.1, 0.1]}
+    catalog, config = make_survey(
+        tmp_path,
+        1,
+        fit=fit_settings(reweight=False),
+        models={**MODELS, "priors": {"logzsol": joint}},
+    )
+    for check in (True, False):
+        with pytest.raises(
+            ConfigError, match=r"fit\.npe\.reweight is false, and models\.priors of"
+        ):
+            submit(tmp_path, catalog, config, check=check)
+    assert not list(tmp_path.glob("run/models/*network*"))

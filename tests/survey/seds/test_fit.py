@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 from astropy.units import Quantity, Unit
+from astropy.utils.masked import Masked
 
 import pxdask
 from pxdask.core.bandpass import Filter
@@ -20,6 +21,7 @@ from pxdask.io.filters import load_filters
 from pxdask.io.stores import publish
 from pxdask.sps import PhotometryEngine, synthetic_ssp
 from pxdask.survey.posterior import Posterior
+from pxdask.survey.seds.inputs import observed_seds
 from pxdask.testing import digest
 from tests.paths import REPOSITORY
 
@@ -315,10 +317,65 @@ def test_tables_that_are_wrong(flux):
         one(flux, unit="K")
     with pytest.raises(ConfigError, match=r"flux has shape \(3,\); wanted \(4,\)"):
         one(flux, seds=(flux[:3], flux[:3]))
+    with pytest.raises(
+        ConfigError, match=r"flux has shape \(3, 4\), err \(2, 4\); wanted the same"
+    ):
+        one(flux, seds=(np.tile(flux, (3, 1)), np.tile(flux, (2, 1))))
+    with pytest.raises(ConfigError, match=r"err is \['a', .* wanted numbers"):
+        one(flux, seds=(flux, ["a", "b", "c", "d"]))
+    with pytest.raises(ConfigError, match=r"redshift is \['a'\]; wanted numbers"):
+        one(flux, seds=(flux, flux), redshift=["a"])
     with pytest.raises(ConfigError, match="need filters"):
         one(flux, seds=(flux, flux), filters=None)
     with pytest.raises(ConfigError, match="4 bands; there are 1 filters"):
         one(flux, seds=Seds(flux[None], flux[None], (("a",),)), filters=["sdss_g"])
+
+
+def test_filters_that_are_named_twice_or_no_list(flux):
+    for seds in ((flux, flux), Seds(flux[None], flux[None], (("a",),)), table(flux)):
+        with pytest.raises(ConfigError, match="filters named twice: sdss_g; wanted each once"):
+            one(flux, seds=seds, filters=["sdss_g", "sdss_g", "sdss_r", "2mass_j"])
+    with pytest.raises(ConfigError, match="filters is the text 'sdss_g'"):
+        one(flux, seds=(flux, flux), filters="sdss_g")
+
+
+def test_curves_of_one_name_are_those_of_their_bands():
+    wave = np.array([1.0, 1.1, 1.2, 1.3])
+    curves = [Filter("own", at * wave, np.array([0.0, 1.0, 1.0, 0.0])) for at in (4000.0, 6000.0)]
+    known, _ = observed_seds(
+        ([1.0, 2.0], [0.1, 0.2]),
+        filters={"blue": curves[0], "red": curves[1]},
+        redshift=0.1,
+        free=False,
+        unit="uJy",
+    )
+    assert [known[name] is curve for name, curve in zip(known, curves, strict=True)] == [True] * 2
+
+
+def test_a_unit_of_one_alone_is_refused(flux):
+    errors = 0.05 * flux
+    with pytest.raises(ConfigError, match="flux has the unit Jy, err has none"):
+        one(flux, seds=(Quantity(flux / 1e6, "Jy"), errors))
+    with pytest.raises(ConfigError, match="err has the unit Jy, flux has none"):
+        one(flux, seds=(flux, Quantity(errors / 1e6, "Jy")))
+    pairs = {n: (Quantity(f, "uJy"), 0.05 * f) for n, f in zip(BANDS, flux, strict=True)}
+    with pytest.raises(ConfigError, match="'flux_g' has the unit uJy, column 'err_g' has none"):
+        one(flux, seds=pairs)
+
+
+def test_masked_values_are_none(flux):
+    """What a mask hides is not measured, be it -99 or anything else."""
+    hidden = [False, False, False, True]
+    wild = np.where(hidden, 1e9, flux)
+    of_three = one(flux, seds=(np.where(hidden, np.nan, flux), 0.05 * flux))
+    for values in (
+        np.ma.MaskedArray(wild, hidden),
+        Masked(Quantity(wild, "uJy"), mask=hidden),
+    ):
+        error = 0.05 * flux * getattr(values, "unit", 1)
+        found = one(flux, seds=(values, error))
+        np.testing.assert_array_equal(found.fit["log_mass"], of_three.fit["log_mass"])
+        assert found.fit["n_used"].values[0] == 3
 
 
 def test_upper_limits_reach_the_fit(flux):
