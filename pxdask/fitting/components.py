@@ -108,7 +108,7 @@ def model_sed(
     the whole only nearly. Where redshift is free, wavelengths are those of its median.
     """
     draws = posterior.draws(which, n_draw=n_draw)
-    library = posterior.library_of(which)
+    library = posterior.models_of(which)
     made = _made(library, draws)
     whole = np.sum(list(made.parts.values()), axis=0)
     median = {name: np.median(part, axis=0) for name, part in made.parts.items()}
@@ -153,7 +153,7 @@ def star_formation_history(
         `HISTORY`.
     """
     draws = posterior.draws(which, n_draw=n_draw)
-    edges, rates = star_formation_rates(posterior.library_of(which), draws, n_time=n_time)
+    edges, rates = star_formation_rates(posterior.models_of(which), draws, n_time=n_time)
     mass = rates * np.diff(edges)
     formed = np.cumsum(mass[:, ::-1], axis=1)[:, ::-1] / mass.sum(axis=1, keepdims=True)
     variables = {

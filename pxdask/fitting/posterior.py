@@ -227,7 +227,7 @@ class FittedSeds:
         DataError
             If the SED has no posterior.
         """
-        library = self.library_of(which)
+        library = self.models_of(which)
         drawn = drawn_seds(library, self.draws(which, n_draw=n_draw))
         return ModelSed(
             bands=library.bands,
@@ -256,7 +256,7 @@ class FittedSeds:
             Intervals of lookback time.
         """
         draws = self.draws(which, n_draw=n_draw)
-        edges, rates = star_formation_rates(self.library_of(which), draws, n_time=n_time)
+        edges, rates = star_formation_rates(self.models_of(which), draws, n_time=n_time)
         return SfhPosterior(
             edges=Quantity(edges, "Gyr"),
             time=Quantity(0.5 * (edges[1:] + edges[:-1]), "Gyr"),
@@ -310,7 +310,7 @@ class FittedSeds:
             raise ConfigError(f"there is no SED number {which}; there are {len(self)}")
         return int(which) % len(self)
 
-    def library_of(self, which: int | str = 0) -> ModelLibrary:
+    def models_of(self, which: int | str = 0) -> ModelLibrary:
         """Return the models of an SED's redshift, or of any, where redshift was a parameter.
 
         Raises

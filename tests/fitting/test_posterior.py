@@ -299,11 +299,11 @@ def test_draws_are_the_same_each_time_and_of_one_model(ssp):
         np.testing.assert_array_equal(values, every[name][rows])
     with pytest.raises(DataError, match="'b' has no posterior: not_fitted"):
         posterior.draws(1, n_draw=7)
-    assert posterior.library_of("b").redshift == REDSHIFT
+    assert posterior.models_of("b").redshift == REDSHIFT
     free = fitted(
         ssp, config=settings(priors={"redshift": {"low": 0.05, "high": 0.2}}), redshift=0.1
     )
-    assert free.library_of().redshift is None
+    assert free.models_of().redshift is None
 
 
 def test_spectra_between_wavelengths():
