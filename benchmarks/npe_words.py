@@ -34,12 +34,12 @@ CALIBRATION = """\
 Of 54,910 and 54,721 other independent mocks, ranks by the two networks alone (delayed tau,
 Dirichlet; 32 million mocks) had a p of 0.04 to 0.47 and of 0.09 to 0.60 for their targets,
 distances of 0.006 and less, coverage of 0.679 to 0.687, and joint coverage off by 0.005 both; of
-45,573 more of delayed tau p was 0.03 to 0.20, distances 0.007 and less. So ranks of a network alone
-are off by some 0.005, which is told from nothing by 50,000 mocks and not by 5,000; that dust of
-delayed tau had a p of 0.005 by 18,327 mocks is this and chance. Of 5,000 at S/N 2-30 and the five
-redshifts above, re-weighted, p was 0.14 to 0.60 and 0.05 to 0.81, coverage 0.666 to 0.694. Until
-then mocks had been even points of the priors (Sobol), as those of trainings are: with these ranks
-are too even, and p too great."""
+45,573 more of delayed tau p was 0.03 to 0.20, distances 0.007 and less, and 0.005 and more of these
+and this page's 18,327 together. So ranks of a network alone are off by some 0.005, which is told
+from nothing by 50,000 mocks and not by 5,000; that dust of delayed tau had a p of 0.005 by 18,327
+mocks is this and chance. Of 5,000 at S/N 2-30 and the five redshifts above, re-weighted, p was 0.14
+to 0.60 and 0.05 to 0.81, coverage 0.666 to 0.694. Until then mocks had been even points of the
+priors (Sobol), as those of trainings are: with these ranks are too even, and p too great."""
 """What was found of calibration."""
 
 WIDTHS = """\

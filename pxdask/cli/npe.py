@@ -265,7 +265,7 @@ def _noise(model: NoiseModel) -> Table:
 
 def _figures(network: Network) -> Table:
     """Return a table of the figures of merit of a training."""
-    table = Table(title="mocks held out")
+    table = Table(title="mocks not learnt from")
     table.add_column("target")
     targets = (*network.names, "log_mass")
     figures = {k: v for k, v in sorted(network.figures.items()) if v.shape == (len(targets),)}
