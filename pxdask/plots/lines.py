@@ -26,8 +26,8 @@ _LINES = {
 }
 """Lines' names in figures; others go by their own."""
 _OTHERS = {
-    "velocity": ("velocity of the gas", "RdBu_r", False),
-    "sigma": ("velocity dispersion", "plasma", False),
+    "velocity": ("gas velocity", "RdBu_r", False),
+    "sigma": ("dispersion", "plasma", False),
     "decrement": (r"H$\alpha$ / H$\beta$", "magma", False),
     "sfr": (r"SFR of H$\alpha$", "viridis", True),
     "dn4000": (r"D$_n$4000", "cividis", False),

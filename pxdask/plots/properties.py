@@ -124,7 +124,8 @@ def radial_figure(
 
     Points are bins, at the mean radius of their pixels, with the 68 % interval of the
     posterior, the larger the more pixels. Lines are medians of the bins in rings, by the
-    pixels that these have there; bands hold the middle 68 %.
+    pixels that these have there; hatched bands hold the middle 68 % of them: how much bins
+    differ.
 
     Parameters
     ----------
@@ -159,8 +160,8 @@ def radial_figure(
             axes.set_xlabel("semi-major axis [arcsec]")
             axes.tick_params(labelbottom=True)
         if i < n_column:
-            scales = (lambda r: r * kpc_per_arcsec, lambda d: d / kpc_per_arcsec)
-            axes.secondary_xaxis("top", functions=scales).set_xlabel("[kpc]", fontsize=9)
+            _add_kpc(axes, kpc_per_arcsec)
+    _add_legend(figure, grid)
     far = radius[(bin_map >= 0) & np.isfinite(radius)]
     grid[0, 0].set_xlim(0.0, 1.03 * float(far.max()) if far.size else 1.0)
     return figure
@@ -205,8 +206,8 @@ def radial_profiles_figure(
             axes.set_xlabel(r"semi-major axis [$R_\mathrm{eff}$]")
             axes.tick_params(labelbottom=True)
         if i < n_column:
-            scales = (lambda r: r * kpc, lambda d: d / kpc)
-            axes.secondary_xaxis("top", functions=scales).set_xlabel("[kpc]", fontsize=9)
+            _add_kpc(axes, kpc)
+    _add_legend(figure, grid)
     filled = np.isfinite(np.stack([radial[name].values[:, 1] for name in shown])).any(axis=0)
     ends = (radial["radius"] + 0.5 * radial["width"]).values[filled]
     grid[0, 0].set_xlim(0.0, float(ends.max()) if ends.size else 1.0)
@@ -321,6 +322,26 @@ def _mean_radius(bin_map: NDArray[np.integer], radius: Floats) -> Floats:
     return mean
 
 
+def _add_kpc(axes: Axes, kpc: float) -> None:
+    """Add an axis in kpc above one whose unit is so many of them."""
+    scales = (lambda r: r * kpc, lambda d: d / kpc)
+    axes.secondary_xaxis("top", functions=scales).set_xlabel("semi-major axis [kpc]", fontsize=8)
+
+
+def _add_legend(figure: Figure, grid: NDArray[np.object_]) -> None:
+    """Say below the panels what lines and bands are; those of all panels are the same."""
+    found = {
+        label: handle
+        for axes in grid.ravel()
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if found:
+        figure.legend(
+            list(found.values()), list(found), loc="outside lower center", ncols=len(found),
+            fontsize=8, frameon=False,
+        )  # fmt: skip
+
+
 def _draw_profile(axes: Axes, radial: xr.Dataset, name: str) -> None:
     """Draw a profile with its interval, where the PSF flattens it, and where half the mass is."""
     low, middle, high = radial[name].values.T
@@ -333,8 +354,9 @@ def _draw_profile(axes: Axes, radial: xr.Dataset, name: str) -> None:
     if not np.isfinite(middle).any():
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
         return
-    axes.fill_between(at, low, high, color=ACCENTS[1], alpha=0.25, lw=0)
-    axes.plot(at, middle, color=ACCENTS[1], lw=1.6, marker="o", ms=2.5)
+    label = "68 % of the posterior"
+    axes.fill_between(at, low, high, color=ACCENTS[1], alpha=0.25, lw=0, label=label)
+    axes.plot(at, middle, color=ACCENTS[1], lw=1.6, marker="o", ms=2.5, label="its median")
 
 
 def _draw_bins(axes: Axes, values: Floats, bin_map: NDArray[np.integer], radius: Floats) -> None:
@@ -344,7 +366,10 @@ def _draw_bins(axes: Axes, values: Floats, bin_map: NDArray[np.integer], radius:
     n_pix = np.bincount(bin_map[bin_map >= 0], minlength=at.size)
     known = np.isfinite(median) & np.isfinite(at)
     bars = np.abs(np.stack([median - low, high - median]))[:, known]
-    axes.errorbar(at[known], median[known], bars, fmt="none", ecolor="0.8", elinewidth=0.6)
+    axes.errorbar(
+        at[known], median[known], bars, fmt="none", ecolor="0.8", elinewidth=0.6,
+        label="68 % of a bin's posterior",
+    )  # fmt: skip
     axes.scatter(
         at[known], median[known], s=_sizes(n_pix[known]), color="0.45", linewidth=0, alpha=0.7
     )
@@ -375,8 +400,12 @@ def _draw_rings(
     ]
     if rows:
         at, low, middle, high = np.array(rows).T
-        axes.fill_between(at, low, high, color=ACCENTS[1], alpha=0.2, lw=0)
-        axes.plot(at, middle, color=ACCENTS[1], lw=1.6)
+        # hatched: how much bins differ, not how well they are known
+        axes.fill_between(
+            at, low, high, facecolor="none", edgecolor=ACCENTS[1], hatch="////", lw=0.4, alpha=0.5,
+            label="68 % of the ring's pixels",
+        )  # fmt: skip
+        axes.plot(at, middle, color=ACCENTS[1], lw=1.6, label="their median")
 
 
 def _draw_sequence(axes: Axes, x: Floats, y: Floats, far: Floats, sizes: Floats) -> None:

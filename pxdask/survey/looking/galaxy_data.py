@@ -24,8 +24,7 @@ MISSING = {
     " --update",
     "integrated": "its whole light was not fitted: set `fit: {integrated: true}` and run again with"
     " --update",
-    "morphology": "its shape was not fitted: name a method under `morphology` of the settings and"
-    " run again with --update",
+    "morphology": "its shape was not fitted: set `morphology: {}` and run again with --update",
     "radial": "its radial profiles were not made: set `radial: {}` and run again with --update",
 }
 """Why a galaxy may lack what not all runs have, and what to do about it."""

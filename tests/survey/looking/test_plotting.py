@@ -110,7 +110,7 @@ def test_samples_give_quantiles_and_spectra(sampled):
         ("sfh", r"fit: \{n_samples: 300\}"),
         ("spectrum", "`ifs`"),
         ("lines", "`ifs`"),
-        ("morphology", "`morphology`"),
+        ("morphology", "morphology: {}"),
     ],
 )
 def test_what_is_missing_is_said_with_the_setting_that_keeps_it(plain, kind, setting):
