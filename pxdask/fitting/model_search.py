@@ -40,6 +40,9 @@ GROUP = 64
 _OF_MODEL = 16
 """Bytes per model and SED of a group: its cost, weight, amplitude and the amplitude's error."""
 
+_OF_PAGE = 2**19
+"""Models whose costs fill a huge page of 2 MB: a list that begins takes no less memory."""
+
 _NONE = np.empty(0, np.int32)
 
 _SEARCHED = 1e8
@@ -125,7 +128,7 @@ class ModelSearch:
         """
         room, n_model = _SEARCHED * self.settings.max_memory, self.flux.shape[1]
         if plain and self.quantities is not None and not self.mass_priors:
-            n_model = min(n_model, least_broad(n_model))
+            n_model = min(n_model, max(least_broad(n_model), _OF_PAGE))
         return int(np.clip(room / (_OF_MODEL * n_model), 1, GROUP))
 
     def searched(self, seds: Seds) -> Iterator[Searched]:

@@ -60,6 +60,23 @@ def by_distance(
     return np.asarray(among[np.argsort(distance, kind="stable")], np.int64)
 
 
+def outer_bin(bin_map: NDArray[np.integer], *, centre: int, among: NDArray[np.integer]) -> int:
+    """Return the bin that is farther from a central one than three quarters of some bins.
+
+    Parameters
+    ----------
+    bin_map : (ny, nx) int
+        Bin of each pixel, from 0; negative where none.
+    centre : int
+        The central bin.
+    among : (n,) int
+        Numbers of the bins to choose from; of none, the central one is returned. A place between
+        two bins is that of the farther one.
+    """
+    order = by_distance(bin_map, centre=centre, among=among)
+    return int(order[int(0.75 * (order.size - 1) + 0.5)]) if order.size else centre
+
+
 def require_bin(dataset: xr.Dataset, *numbers: int) -> None:
     """Raise `DataError` if a bin is not there."""
     for number in numbers:

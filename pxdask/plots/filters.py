@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import NullFormatter
 
 from pxdask.kernels.bandpass import pivot_wave
-from pxdask.plots.panels import INK
+from pxdask.plots.panels import INK, thin_lines
 from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.style import band_colours
 
@@ -59,9 +59,7 @@ def filter_figure(filters: Sequence[Filter]) -> Figure:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel(r"observed wavelength [$\mu$m]", fontsize=10, color=INK)
     axes.set_ylabel("response / peak", fontsize=10, color=INK)
-    axes.tick_params(labelsize=8, width=0.5, length=2.5, which="both", color=INK)
-    axes.spines[:].set(linewidth=0.5, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_lines(axes, is_open=True)
     columns = 1 + (len(bands) - 1) // _IN_LEGEND
     figure.legend(
         title=r"filter, pivot [$\mu$m]",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.colors import SymLogNorm
 
-from pxdask.plots.panels import INK
+from pxdask.plots.panels import INK, thin_lines
 from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def _draw_image(axes: Axes, image: NDArray[np.float64], peak: float, *, scale: f
         extent=(-half, half, -half, half),
         interpolation="nearest",
     )
-    axes.tick_params(labelsize=7, width=0.5, length=2.5, color=INK)
-    axes.spines[:].set(linewidth=0.5, color=INK)
+    thin_lines(axes, labelsize=7)
     axes.set_xlabel("arcsec", fontsize=8, color=INK)
 
 
@@ -168,6 +167,4 @@ def _label(axes: Axes, text: str) -> None:
     """Give a panel of curves its labels and lines."""
     axes.set_xlabel("radius [arcsec]", fontsize=9, color=INK)
     axes.set_ylabel(text, fontsize=9, color=INK)
-    axes.tick_params(labelsize=8, width=0.5, length=2.5, which="both", color=INK)
-    axes.spines[:].set(linewidth=0.5, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_lines(axes, is_open=True)

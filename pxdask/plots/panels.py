@@ -174,21 +174,37 @@ def draw_map(
     bar.outline.set_visible(False)
     bar_axes.tick_params(labelsize=8, width=0.5, length=2.5, which="both", color=INK)
     if log:
-        _plain_log_ticks(bar_axes)
+        plain_log_ticks(bar_axes)
     else:
         bar.ax.yaxis.set_major_locator(MaxNLocator(6))
     if not values.size:
         bar.set_ticks([])
-        axes.text(
-            0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5", fontsize=10
-        )
+        say_no_values(axes)
     frame(axes, view)
 
 
-def _plain_log_ticks(axes: Axes) -> None:
-    """Label a logarithmic vertical axis with plain numbers at 1, 2, 5 of each decade."""
+def say_no_values(axes: Axes) -> None:
+    """Write in the middle of a panel that there is nothing to draw."""
+    axes.text(
+        0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5", fontsize=10
+    )
+
+
+def thin_lines(axes: Axes, *, labelsize: float = 8.0, is_open: bool = False) -> None:
+    """Give axes thin spines and ticks; open axes have none above and to the right."""
+    axes.tick_params(labelsize=labelsize, width=0.5, length=2.5, which="both", color=INK)
+    axes.spines[:].set(linewidth=0.5, color=INK)
+    if is_open:
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def plain_log_ticks(axes: Axes, *, far: tuple[float, ...] = (1.0,)) -> None:
+    """Label a logarithmic vertical axis with plain numbers at 1, 2, 5 of each decade.
+
+    Where it spans more than a factor of 300, they are at the multiples ``far`` of each decade.
+    """
     low, high = axes.get_ylim()
-    subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
+    subs = (1.0, 2.0, 5.0) if high < 300 * low else far
     axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -200,8 +216,7 @@ def frame(axes: Axes, view: Window) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", facecolor=NEUTRAL)
     axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, symmetric=True))
-    axes.tick_params(labelsize=8, width=0.5, length=2.5, color=INK)
-    axes.spines[:].set(linewidth=0.5, color=INK)
+    thin_lines(axes)
 
 
 def _outlined() -> list[withStroke]:
@@ -360,9 +375,9 @@ def draw_sed(
         # a model that vanishes in some band is not what the axis is for
         least = max(shown.min(), _FAINT * flux[seen].min()) if seen.any() else shown.min()
         axes.set_ylim(0.4 * least, 4 * shown.max())
-        _plain_log_ticks(axes)
+        plain_log_ticks(axes)
     else:
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
     error = np.hypot(flux_err, float(fit.attrs.get("systematic_error", 0)) * flux)
     residual = np.divide(flux - model, error, out=np.full(flux.shape, np.nan), where=usable)
     residuals.axhline(0, color=INK, lw=0.6)
@@ -380,8 +395,7 @@ def _label_waves(axes: Axes, residuals: Axes, wave: Floats) -> None:
     residuals.set_xticks(inside, [f"{step:g}" for step in inside])
     for one in (axes, residuals):
         one.xaxis.set_minor_formatter(NullFormatter())
-        one.tick_params(labelsize=8, width=0.5, length=2.5, which="both", color=INK)
-        one.spines[:].set(linewidth=0.5, color=INK)
+        thin_lines(one)
     axes.set_xticks(inside, [""] * inside.size)
     axes.set_ylabel(r"flux density [$\mu$Jy]", fontsize=10, color=INK)
     residuals.set_xlabel(r"observed wavelength [$\mu$m]", fontsize=10, color=INK)

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pxdask.core.errors import SchemaError
 from pxdask.core.schema import PHOTOMETRY, PROFILE
-from pxdask.plots.panels import INK
+from pxdask.plots.panels import thin_lines
 from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.style import band_colours
 
@@ -122,7 +122,7 @@ def profile_figure(profile: xr.Dataset) -> Figure:
     for level in (1.0, 5.0):
         right.axhline(level, color="0.8", lw=0.8, zorder=0)
     for axes in (left, right):
-        _dress(axes)
+        thin_lines(axes, is_open=True)
         axes.set_xlabel("semi-major axis [arcsec]")
     left.set_xlim(0, 1.03 * float(radius.max()))
     left.set_ylabel(r"mean brightness [$\mu$Jy arcsec$^{-2}$]")
@@ -196,15 +196,8 @@ def _canvas() -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes."""
     figure = Picture(figsize=(7.5, 4.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    _dress(axes)
+    thin_lines(axes, is_open=True)
     return figure, axes
-
-
-def _dress(axes: Axes) -> None:
-    """Give axes thin lines, and none above and to the right."""
-    axes.tick_params(labelsize=8, width=0.5, length=2.5, which="both", color=INK)
-    axes.spines[:].set(linewidth=0.5, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _bands(dataset: xr.Dataset) -> Iterator[tuple[int, str]]:

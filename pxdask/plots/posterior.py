@@ -12,7 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, StrMe
 from pxdask.core.errors import DataError
 from pxdask.core.schema import FIT
 from pxdask.plots.bin_maps import require_bin
-from pxdask.plots.panels import ACCENTS, INK
+from pxdask.plots.panels import ACCENTS, INK, thin_lines
 from pxdask.plots.picture import Picture
 from pxdask.plots.style import DPI, TWINS, canvas, label_of
 
@@ -141,7 +141,8 @@ def varying_samples(
 def history_figure(history: xr.Dataset, *, title: str) -> Figure:
     """Return the figure of a star formation history: rate, and mass formed, against lookback time.
 
-    Lines are medians; bands hold 68 per cent, and 95 where there are such quantiles.
+    Lines are medians; bands hold 68 per cent, and 95 where there are such quantiles. The past is
+    at the right, as in the viewer.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def history_figure(history: xr.Dataset, *, title: str) -> Figure:
     for axes in (left, right):
         # from the first interval's end: the logarithm of its beginning, now, is none
         axes.set_xscale("log")
-        axes.set_xlim(edges[-1], 0.7 * edges[1])
+        axes.set_xlim(0.7 * edges[1], edges[-1])
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(FormatStrFormatter(""))
@@ -207,8 +208,7 @@ def _tidy(figure: Figure, n: int, *, title: str) -> None:
     for row in range(n):
         for column in range(row + 1):
             axes: Axes = grid[row, column]
-            axes.tick_params(labelsize=7.5, width=0.5, length=2.5, color=INK)
-            axes.spines[:].set(linewidth=0.5, color=INK)
+            thin_lines(axes, labelsize=7.5)
             for one in (axes.xaxis, axes.yaxis):
                 one.set_major_locator(MaxNLocator(3, prune="both"))
             if row == column:

@@ -10,12 +10,12 @@ from matplotlib.colors import Normalize
 from pxdask.core.errors import DataError
 from pxdask.core.schema import BINS, MAPS, RADIAL
 from pxdask.plots.bin_maps import painted
-from pxdask.plots.panels import ACCENTS, draw_map, draw_scale_bar, window
+from pxdask.plots.panels import ACCENTS, draw_map, draw_scale_bar, say_no_values, window
 from pxdask.plots.style import TWINS, canvas, grid_of, label_of, map_grid
 from pxdask.plots.summary import PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import xarray as xr
     from matplotlib.axes import Axes
@@ -146,24 +146,19 @@ def radial_figure(
     """
     shown = _names(MAPS.validate(maps), names)
     bin_map = BINS.validate(bins)["bin_map"].values
-    n_row, n_column = grid_of(len(shown), widest=4)
-    figure = canvas(width=3.4 * n_column + 0.3, height=2.9 * n_row + 0.7, title=title)
-    grid = figure.subplots(n_row, n_column, squeeze=False, sharex=True)
-    for axes in grid.ravel()[len(shown) :]:
-        axes.set_visible(False)
-    for i, (name, axes) in enumerate(zip(shown, grid.ravel(), strict=False)):
+    figure, panels = _radial_grid(
+        {name: label_of(name, maps[name].attrs) for name in shown},
+        title=title,
+        unit="arcsec",
+        kpc=kpc_per_arcsec,
+    )
+    for name, axes in panels.items():
         values = of_bins(name, maps=maps, bins=bins, fit=fit)
         _draw_bins(axes, values, bin_map, radius)
         _draw_rings(axes, values[1], bin_map, radius, width=width)
-        axes.set_ylabel(label_of(name, maps[name].attrs))
-        if i + n_column >= len(shown):
-            axes.set_xlabel("semi-major axis [arcsec]")
-            axes.tick_params(labelbottom=True)
-        if i < n_column:
-            _add_kpc(axes, kpc_per_arcsec)
-    _add_legend(figure, grid)
+    _add_legend(figure, panels.values())
     far = radius[(bin_map >= 0) & np.isfinite(radius)]
-    grid[0, 0].set_xlim(0.0, 1.03 * float(far.max()) if far.size else 1.0)
+    panels[shown[0]].set_xlim(0.0, 1.03 * float(far.max()) if far.size else 1.0)
     return figure
 
 
@@ -194,23 +189,18 @@ def radial_profiles_figure(
         raise DataError("there are no radial profiles; wanted at least one")
     shown = list(names or _ordered(known))
     kpc = float(radial.attrs["r_eff"]) * float(radial.attrs["kpc_per_arcsec"])
-    n_row, n_column = grid_of(len(shown), widest=4)
-    figure = canvas(width=3.4 * n_column + 0.3, height=2.9 * n_row + 0.7, title=title)
-    grid = figure.subplots(n_row, n_column, squeeze=False, sharex=True)
-    for axes in grid.ravel()[len(shown) :]:
-        axes.set_visible(False)
-    for i, (name, axes) in enumerate(zip(shown, grid.ravel(), strict=False)):
+    figure, panels = _radial_grid(
+        {name: label_of(name, radial[name].attrs) for name in shown},
+        title=title,
+        unit=r"$R_\mathrm{eff}$",
+        kpc=kpc,
+    )
+    for name, axes in panels.items():
         _draw_profile(axes, radial, name)
-        axes.set_ylabel(label_of(name, radial[name].attrs))
-        if i + n_column >= len(shown):
-            axes.set_xlabel(r"semi-major axis [$R_\mathrm{eff}$]")
-            axes.tick_params(labelbottom=True)
-        if i < n_column:
-            _add_kpc(axes, kpc)
-    _add_legend(figure, grid)
+    _add_legend(figure, panels.values())
     filled = np.isfinite(np.stack([radial[name].values[:, 1] for name in shown])).any(axis=0)
     ends = (radial["radius"] + 0.5 * radial["width"]).values[filled]
-    grid[0, 0].set_xlim(0.0, float(ends.max()) if ends.size else 1.0)
+    panels[shown[0]].set_xlim(0.0, float(ends.max()) if ends.size else 1.0)
     return figure
 
 
@@ -248,7 +238,7 @@ def main_sequence_figure(
         _draw_sequence(axes, x[:, known], y[:, known], _mean_radius(bin_map, radius)[known],
                        _sizes(bins["n_pix"].values)[known])  # fmt: skip
     else:
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
     axes.set_xlabel(label_of(mass, maps[mass].attrs))
     axes.set_ylabel(label_of(sfr, maps[sfr].attrs))
     return figure
@@ -322,17 +312,49 @@ def _mean_radius(bin_map: NDArray[np.integer], radius: Floats) -> Floats:
     return mean
 
 
+def _radial_grid(
+    labels: Mapping[str, str], *, title: str, unit: str, kpc: float
+) -> tuple[Figure, dict[str, Axes]]:
+    """Return a figure of panels that share their radii, and its axes by property.
+
+    Parameters
+    ----------
+    labels : mapping
+        What is written beside each property's panel.
+    title : str
+        Text above the figure.
+    unit : str
+        Of the radii.
+    kpc : float
+        So many are one of these units; they are on an axis above the first row.
+    """
+    n_row, n_column = grid_of(len(labels), widest=4)
+    figure = canvas(width=3.4 * n_column + 0.3, height=2.9 * n_row + 0.7, title=title)
+    grid = figure.subplots(n_row, n_column, squeeze=False, sharex=True).ravel()
+    for axes in grid[len(labels) :]:
+        axes.set_visible(False)
+    panels = dict(zip(labels, grid, strict=False))
+    for i, (name, axes) in enumerate(panels.items()):
+        axes.set_ylabel(labels[name])
+        if i + n_column >= len(labels):  # nothing is below
+            axes.set_xlabel(f"semi-major axis [{unit}]")
+            axes.tick_params(labelbottom=True)
+        if i < n_column:
+            _add_kpc(axes, kpc)
+    return figure, panels
+
+
 def _add_kpc(axes: Axes, kpc: float) -> None:
     """Add an axis in kpc above one whose unit is so many of them."""
     scales = (lambda r: r * kpc, lambda d: d / kpc)
     axes.secondary_xaxis("top", functions=scales).set_xlabel("semi-major axis [kpc]", fontsize=8)
 
 
-def _add_legend(figure: Figure, grid: NDArray[np.object_]) -> None:
+def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
     """Say below the panels what lines and bands are; those of all panels are the same."""
     found = {
         label: handle
-        for axes in grid.ravel()
+        for axes in panels
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     if found:
@@ -352,7 +374,7 @@ def _draw_profile(axes: Axes, radial: xr.Dataset, name: str) -> None:
     if np.isfinite(half_mass):
         axes.axvline(half_mass, color="0.6", lw=0.8, ls="--", zorder=1)
     if not np.isfinite(middle).any():
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
         return
     label = "68 % of the posterior"
     axes.fill_between(at, low, high, color=ACCENTS[1], alpha=0.25, lw=0, label=label)
@@ -387,7 +409,7 @@ def _draw_rings(
     on_pixels = painted(values, bin_map)
     known = np.isfinite(on_pixels) & np.isfinite(radius)
     if not known.any():
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
         return
     ring = np.floor(radius[known] / width).astype(np.int64)
     rows = [

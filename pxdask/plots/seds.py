@@ -11,7 +11,16 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS, FIT, IMAGE
 from pxdask.plots.bin_maps import by_distance, require_bin
-from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_sed, frame
+from pxdask.plots.panels import (
+    ACCENTS,
+    INK,
+    NEUTRAL,
+    Window,
+    bins_view,
+    draw_sed,
+    frame,
+    say_no_values,
+)
 from pxdask.plots.style import PALETTE, canvas, shades
 
 if TYPE_CHECKING:
@@ -135,7 +144,7 @@ def seds_figure(
         _draw_points(axes, wave, flux, error, colour=colour, label=f"bin {number}")
         if fit is not None:
             axes.plot(wave, fit["model_flux"].values[number, order] / area, color=colour, lw=0.9)
-    _frame(axes, wave, rf"surface brightness [$\mu$Jy {unit}]")
+    _frame(axes, wave, rf"surface brightness [$\mu$Jy {unit}]", models=True)
     axes.legend(loc="best", ncols=2)
     if fit is not None:
         axes.set_title("lines: best models", loc="left", fontsize=9)
@@ -378,18 +387,22 @@ def _draw_model(axes: Axes, model: xr.Dataset) -> None:
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def _frame(axes: Axes, wave: Floats, label: str) -> None:
-    """Give the axes of SEDs their scales, limits and names."""
+def _frame(axes: Axes, wave: Floats, label: str, *, models: bool = False) -> None:
+    """Give the axes of SEDs their scales, limits and names.
+
+    Where lines are of ``models``, which may vanish in a band, limits are those of the points.
+    """
     axes.set_xscale("log")
     marked = [line for line in axes.lines if line.get_marker() not in {"None", None, ""}]
-    drawn = [np.asarray(line.get_ydata(), np.float64) for line in marked or axes.lines]
+    counted = marked if models and marked else axes.lines
+    drawn = [np.asarray(line.get_ydata(), np.float64) for line in counted]
     values = np.concatenate([*drawn, np.empty(0)])
     values = values[np.isfinite(values) & (values > 0)]
     if values.size:
         axes.set_yscale("log")
         axes.set_ylim(0.5 * values.min(), 2.5 * values.max())
     else:
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
     axes.set_xlim(0.8 * wave.min(), 1.25 * wave.max())
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -8,10 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, LogNorm
 from matplotlib.ticker import (
-    LogLocator,
-    NullFormatter,
     NullLocator,
-    StrMethodFormatter,
 )
 
 from pxdask.core.errors import DataError
@@ -25,6 +22,8 @@ from pxdask.plots.panels import (
     draw_map,
     draw_scale_bar,
     frame,
+    plain_log_ticks,
+    say_no_values,
     window,
 )
 from pxdask.plots.style import canvas, grid_of
@@ -128,7 +127,7 @@ def snr_figure(
     bar = figure.colorbar(drawn, ax=panels, fraction=0.03, pad=0.01, aspect=40, extend="min")
     bar.set_label("S/N per pixel")
     bar.outline.set_visible(False)
-    _plain_ticks(bar.ax)
+    plain_log_ticks(bar.ax, far=(1.0, 3.0))
     return figure
 
 
@@ -326,7 +325,7 @@ def _draw_flux(axes: Axes, cube: xr.Dataset, number: int, view: Window) -> None:
     bar.ax.yaxis.set_minor_locator(NullLocator())
     if not values.size:
         bar.set_ticks([])
-        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="0.5")
+        say_no_values(axes)
 
 
 def _outline(
@@ -349,12 +348,3 @@ def _label(axes: Axes) -> None:
     """Name the axes of a sky panel."""
     axes.set_xlabel("offset [arcsec]")
     axes.set_ylabel("offset [arcsec]")
-
-
-def _plain_ticks(axes: Axes) -> None:
-    """Label a logarithmic colour bar with plain numbers."""
-    low, high = axes.get_ylim()
-    subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0, 3.0)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())

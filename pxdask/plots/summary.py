@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 
-from pxdask.plots.bin_maps import by_distance
+from pxdask.plots.bin_maps import outer_bin
 from pxdask.plots.panels import INK, NEUTRAL, Window, draw_map, draw_sed, frame, window
 from pxdask.plots.picture import Picture, write_png
 from pxdask.plots.seds import describe
@@ -175,6 +175,5 @@ def _two_bins(cube: xr.Dataset, bins: xr.Dataset, fit: xr.Dataset) -> list[int]:
     if not candidates.size:
         return []
     central = int(candidates[np.argmax(np.nan_to_num(density[candidates], nan=-np.inf))])
-    order = by_distance(bins["bin_map"].values, centre=central, among=candidates)
-    outer = int(order[int(0.75 * (order.size - 1) + 0.5)])
+    outer = outer_bin(bins["bin_map"].values, centre=central, among=candidates)
     return [central] if outer == central else [central, outer]

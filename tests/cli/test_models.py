@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
+from pxdask.cli import models
 from pxdask.cli.app import app
 from pxdask.core.errors import ConfigError
 from pxdask.io.model_store import BLOCK, read_models
@@ -96,8 +98,14 @@ def test_nothing_is_overwritten(config, tmp_path):
         call("models", "show", tmp_path)
 
 
-def test_parameters_are_tables_with_all_that_the_page_has():
-    result = CliRunner().invoke(app, ["models", "parameters"], env={"COLUMNS": "200"})
+def parameters_on(monkeypatch, *, width):
+    """Return what is printed; the console may have been made for another width by then."""
+    monkeypatch.setattr(models, "out", Console(width=width))
+    return CliRunner().invoke(app, ["models", "parameters"])
+
+
+def test_parameters_are_tables_with_all_that_the_page_has(monkeypatch):
+    result = parameters_on(monkeypatch, width=200)
     assert result.exit_code == 0, result.output
     rows = [" ".join(line.split()) for line in result.output.splitlines()]
     for name, entry in PARAMETERS.items():
@@ -112,8 +120,8 @@ def test_parameters_are_tables_with_all_that_the_page_has():
         assert mark not in result.output
 
 
-def test_names_of_parameters_are_whole_on_a_narrow_terminal():
-    result = CliRunner().invoke(app, ["models", "parameters"], env={"COLUMNS": "80"})
+def test_names_of_parameters_are_whole_on_a_narrow_terminal(monkeypatch):
+    result = parameters_on(monkeypatch, width=80)
     first = {line.split()[0] for line in result.output.splitlines() if line.split()}
     assert set(PARAMETERS) <= first
 

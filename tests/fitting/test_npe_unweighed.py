@@ -46,9 +46,9 @@ def test_seds_with_upper_limits_are_weighed_all_the_same():
         assert np.isfinite(plain[name][limited]).all(), name
     np.testing.assert_array_equal(plain["n_eff"][~limited], 2000)
     assert np.isnan(plain["ln_evidence"][~limited]).all()
-    # four deviations of the limit, a tenth of it each
+    # ten deviations of the limit, a tenth of it each; without the limit it is four times over
     over = plain["model_flux"].values[limited, 4] / seds.flux[limited, 4]
-    assert np.all(over < 1.4)
+    assert np.all(over < 2)
     # nothing else of the SEDs without depends on it
     alone = prepared(own, reweight=False).fit(seds.chosen(np.array([0, 2, 4])))
     np.testing.assert_array_equal(alone["log_mass"], plain["log_mass"][~limited])

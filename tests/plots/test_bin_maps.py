@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pxdask.core.errors import DataError
-from pxdask.plots.bin_maps import by_distance, painted, require_bin
+from pxdask.plots.bin_maps import by_distance, outer_bin, painted, require_bin
 from tests.plots.galaxy import made
 
 MAPS = arrays(np.int32, (4, 5), elements=st.integers(-1, 6))
@@ -35,6 +35,17 @@ def test_distances_grow_and_no_bin_is_lost(bin_map, centre):
     far = [np.hypot(*(middles[i] - middles[centre])) for i in order]
     assert np.all(np.diff(far) >= -1e-12)  # rounding of means
     assert far[0] == 0
+
+
+@pytest.mark.parametrize(("n_bin", "wanted"), [(1, 0), (2, 1), (3, 2), (5, 3), (7, 5), (8, 5)])
+def test_the_outer_bin_by_hand(n_bin, wanted):
+    """Bins in a row from the central one: three quarters of the way, halves up (2: 1.5, 6: 4.5)."""
+    bin_map = np.arange(n_bin)[None]
+    assert outer_bin(bin_map, centre=0, among=np.arange(n_bin)) == wanted
+
+
+def test_of_no_bins_the_outer_one_is_the_central_one():
+    assert outer_bin(np.array([[0, 1, 2]]), centre=1, among=np.array([], int)) == 1
 
 
 def test_a_bin_that_is_not_there_is_named():

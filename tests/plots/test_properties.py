@@ -99,8 +99,11 @@ def test_profiles_are_medians_of_rings_and_points_are_bins(galaxy):
     assert line.get_xdata()[first] == pytest.approx(radius[ring].mean())
     assert line.get_ydata()[first] == pytest.approx(np.median(painted[ring]))
     text = labels(figure)
-    for wanted in ("semi-major axis [arcsec]", "[kpc]", r"kpc^{-2}", r"$A_V$"):
+    for wanted in ("semi-major axis [arcsec]", "semi-major axis [kpc]", r"kpc^{-2}", r"$A_V$"):
         assert wanted in text
+    (legend,) = figure.legends
+    assert "68 % of the ring's pixels" in [entry.get_text() for entry in legend.texts]
+    assert [band.get_hatch() for band in axes.collections if band.get_hatch()] == ["////"]
     drawn(figure)
 
 
@@ -152,6 +155,9 @@ def test_radial_profiles_are_in_units_of_the_size_with_intervals():
     np.testing.assert_array_equal(line.get_xdata(), radial["radius"])
     np.testing.assert_array_equal(line.get_ydata(), radial["av"].values[:, 1])
     (band,) = axes.collections
+    assert band.get_hatch() is None  # hatched is how much bins differ
+    (legend,) = figure.legends
+    assert "68 % of the posterior" in [entry.get_text() for entry in legend.texts]
     edges = band.get_paths()[0].vertices[:, 1]
     assert (edges.min(), edges.max()) == (pytest.approx(0.1), pytest.approx(1.1))
     assert axes.get_xlim() == (0.0, 1.5)  # the empty ring is left out

@@ -142,6 +142,23 @@ def test_pixels_are_those_of_the_bin_and_the_mean_is_its(galaxy):
     assert f"of {inside.sum()} pixels" in " ".join(t.get_text() for t in axes.legend_.texts)
 
 
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_lines_of_pixels_unlike_their_mean_are_inside(galaxy, factor):
+    """One pixel is made far brighter, or fainter, than the bin's mean, to a thousandth error."""
+    cube, bins = galaxy["cube"].copy(deep=True), galaxy["bins"]
+    y, x = (int(i[0]) for i in np.nonzero(bins["bin_map"].values == 2))
+    mean = bins["flux"].values[2] / bins["n_pix"].values[2]
+    cube["flux"].values[:, y, x] = factor * np.abs(mean)
+    cube["flux_err"].values[:, y, x] = 1e-3 * factor * np.abs(mean)
+    axes = pixels_figure(cube, bins, number=2, title="").axes[0]
+    low, high = axes.get_ylim()
+    drawn_to = np.concatenate([np.array(line.get_ydata(), float) for line in axes.lines])
+    assert low < np.nanmin(drawn_to) < np.nanmax(drawn_to) < high
+    one = np.nanmax(drawn_to) if factor > 1 else np.nanmin(drawn_to)
+    extreme = np.abs(mean).max() if factor > 1 else np.abs(mean).min()
+    assert one == pytest.approx(factor * extreme, rel=1e-5)  # fluxes are float32
+
+
 @pytest.mark.parametrize("one_bin", [False, True])
 def test_pixels_have_the_colours_of_their_lines(one_bin):
     """Of the brightest and the faintest, whose lines are the first and the last; others: white."""

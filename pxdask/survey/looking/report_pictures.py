@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from pxdask.core.errors import PxdaskError
-from pxdask.plots.bin_maps import by_distance, painted
+from pxdask.plots.bin_maps import outer_bin, painted
 from pxdask.plots.panels import INK, draw_map, window
 from pxdask.plots.picture import Picture as Drawing
 from pxdask.plots.picture import png_bytes
@@ -164,5 +164,4 @@ def _range(values: NDArray[np.floating]) -> str:
 def _outer(data: GalaxyData, central: int) -> int:
     """Return a fitted bin farther from the central one than three quarters of the others."""
     fitted = np.flatnonzero(np.isfinite(data.fit["chi2"].values))
-    order = by_distance(data.bins["bin_map"].values, centre=central, among=fitted)
-    return int(order[round(0.75 * (order.size - 1))]) if order.size else central
+    return outer_bin(data.bins["bin_map"].values, centre=central, among=fitted)
