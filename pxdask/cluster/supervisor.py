@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Status
 
@@ -20,11 +21,13 @@ from pxdask.cluster.arrivals import Arrivals, is_of_job
 from pxdask.core.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from distributed import Client, Scheduler
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ALLOWED_DEATHS = 1
 """Workers that may die on a task before it is suspected; the next death is reported."""
@@ -38,6 +41,9 @@ one that is given up too early begins anew."""
 
 ANSWER_S = 30.0
 """Time in which a scheduler answers a question, and jobs end that are to end [s]."""
+
+GIVEN_UP = ("closing", "closed")
+"""States of a client that has lost its scheduler for good; all it is asked then breaks somehow."""
 
 MOST_EXPLAINED = 20
 """Tasks that an explanation names."""
@@ -206,6 +212,7 @@ class Supervisor:
     replaced: int = 0
     typical: dict[str, float] = field(default_factory=dict)
     _jobs: dict[Any, _Job] = field(default_factory=dict)
+    _address: str = field(init=False)
     _arrivals: Arrivals = field(init=False)
     _n_before: int = 0
     _progress: float = 0.0
@@ -213,6 +220,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         """Prepare scheduler and workers."""
+        known = getattr(self.client.scheduler, "address", "")  # a client that gave up knows none
+        self._address = str(known) or "of this run"
         self._arrivals = Arrivals(
             self.client,
             own_versions(),
@@ -221,11 +230,49 @@ class Supervisor:
             clock=self.clock,
         )
         self.progressed()
-        self.prepare()
+        if not self.prepare():
+            raise ClusterError(f"the scheduler {self._address} does not answer")
         self.top_up()  # who is here now shall not be missed later
 
-    def prepare(self) -> None:
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Call the loss of the scheduler by its name, whatever the client makes of it.
+
+        Raises
+        ------
+        ClusterError
+            If anything fails as the client has given up its scheduler.
+        """
+        try:
+            yield
+        except ClusterError:
+            raise
+        except Exception as error:
+            if self.client.status in GIVEN_UP:
+                raise ClusterError(f"the scheduler {self._address} is gone") from error
+            raise
+
+    def ask(self, question: Callable[[], T]) -> T | None:
+        """Return the answer of the scheduler; None if it does not answer now.
+
+        Raises
+        ------
+        ClusterError
+            If the client has given it up.
+        """
+        with self.asking():
+            try:
+                return question()
+            except (OSError, TimeoutError) as error:
+                if self.client.status in GIVEN_UP:
+                    raise
+                logger.warning("the scheduler does not answer: %s", error)
+                return None
+
+    def prepare(self) -> bool:
         """Tell the scheduler, and all workers now and later, what a supervised run needs.
+
+        Return whether it was heard.
 
         Raises
         ------
@@ -233,18 +280,20 @@ class Supervisor:
             If the scheduler cannot import this package.
         """
         try:
-            self._n_before = self.client.run_on_scheduler(_suspect_early) or 0
+            n_before = self.ask(self._told)
         except ImportError as error:
             raise ClusterError(
                 f"the scheduler at {self._address} cannot import what it needs ({error}):"
                 " start it in the same environment as this program"
             ) from error
-        self.client.register_plugin(admission(self._arrivals.wanted))
+        self._n_before = n_before or 0
+        return n_before is not None
 
-    @property
-    def _address(self) -> str:
-        """Address of the scheduler."""
-        return str(getattr(self.client.scheduler, "address", "")) or "of this run"
+    def _told(self) -> int:
+        """Tell scheduler and workers; return how many strangers have come before."""
+        n_before = self.client.run_on_scheduler(_suspect_early)
+        self.client.register_plugin(admission(self._arrivals.wanted))
+        return n_before or 0
 
     def look(self, keys: Collection[Any]) -> Sight | None:
         """Return what the scheduler knows of some tasks; None if it does not answer.
@@ -254,10 +303,10 @@ class Supervisor:
         ClusterError
             If there is no worker, and none that comes may work.
         """
-        try:
-            sight: Sight = self.client.run_on_scheduler(look, list(keys), callback_timeout=ANSWER_S)
-        except (OSError, TimeoutError) as error:
-            logger.warning("the scheduler does not answer: %s", error)
+        sight: Sight | None = self.ask(
+            lambda: self.client.run_on_scheduler(look, list(keys), callback_timeout=ANSWER_S)
+        )
+        if sight is None:
             return None
         self._arrivals.see(replace(sight, strangers=sight.strangers[self._n_before :]))
         return sight
@@ -305,12 +354,12 @@ class Supervisor:
             If it does not come back.
         """
         end = self.clock() + self.settings.reconnect_s
-        while self.client.status == "connecting" and self.clock() < end:
+        while self.clock() < end and self.client.status not in GIVEN_UP:
+            if self.client.status == "running" and self.prepare():
+                logger.warning("the scheduler was lost and is there again: all is submitted anew")
+                return
             time.sleep(0.1)
-        if self.client.status != "running":
-            raise ClusterError(f"the scheduler {self._address} is gone")
-        logger.warning("the scheduler was lost and is there again: its tasks are submitted anew")
-        self.prepare()
+        raise ClusterError(f"the scheduler {self._address} is gone")
 
     def top_up(self) -> int:
         """Replace jobs whose workers are gone, and nannies that have given up; return how many.

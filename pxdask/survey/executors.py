@@ -6,6 +6,7 @@ back as they complete. Results are small records; datasets go through files.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -14,7 +15,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from pxdask.core.errors import ClusterError
 from pxdask.survey.calls import Call, Handle, explained, is_blocked, needs_of, replaced, stand_in
 from pxdask.survey.memory import bears
 
@@ -138,15 +138,19 @@ class DaskExecutor:
         self._calls: dict[tuple[str, ...], Call] = {}
         self._of_key: dict[Any, Call] = {}
         self._parked: list[Call] = []
-        self._unknown: frozenset[Any] = frozenset()
+        self._unknown: dict[Any, int] = {}
         self._checked = time.monotonic()
+        self._width = 0
         self._limits: dict[str, float] = {}
         self._limits_asked = -LIMITS_EVERY_S
 
     @property
     def width(self) -> int:
-        """Number of threads of the cluster's workers, at least one."""
-        return max(1, sum(int(n) for n in self._client.nthreads().values()))
+        """Number of threads of the cluster's workers, at least one; as it was if nobody answers."""
+        threads = self._supervisor.ask(self._client.nthreads)
+        if threads is not None:
+            self._width = sum(int(n) for n in threads.values())
+        return max(1, self._width)
 
     def submit(
         self,
@@ -173,7 +177,10 @@ class DaskExecutor:
         from pxdask.cluster.heartbeat import Heartbeat  # noqa: PLC0415  imports distributed
 
         try:
-            with Heartbeat(silent_s=self._settings.silent_s) as heart:
+            with (
+                Heartbeat(silent_s=self._settings.silent_s) as heart,
+                self._supervisor.asking(),
+            ):
                 yield from self._completed(heart)
         finally:
             for call in self._calls.values():
@@ -209,7 +216,7 @@ class DaskExecutor:
             from pxdask.cluster.alone import run_alone  # noqa: PLC0415  rarely needed
 
             function, args = run_alone, [call.function, *args]
-        try:
+        with self._supervisor.asking():
             future = self._client.submit(
                 function,
                 *args,
@@ -220,9 +227,6 @@ class DaskExecutor:
                 allow_other_workers=workers is not None
                 and not call.able,  # for those may be gone when it starts
             )
-        except RuntimeError as error:  # the client is closed
-            self._supervisor.await_scheduler()
-            raise ClusterError(f"the cluster takes no more tasks: {error}") from error
         call.copies[key] = call.handle.future = future
         self._of_key[key] = call
         future.add_done_callback(self._events.put)
@@ -233,8 +237,10 @@ class DaskExecutor:
             return None
         if time.monotonic() - self._limits_asked > LIMITS_EVERY_S:
             self._limits_asked = time.monotonic()
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].items()
-            self._limits = {address: float(one["memory_limit"] or 0) for address, one in workers}
+            info = self._supervisor.ask(lambda: self._client.scheduler_info(n_workers=-1))
+            if info is not None:
+                workers = info["workers"].items()
+                self._limits = {name: float(one["memory_limit"] or 0) for name, one in workers}
         able = [address for address, limit in self._limits.items() if bears(limit, need)]
         return able if 0 < len(able) < len(self._limits) else None
 
@@ -266,7 +272,8 @@ class DaskExecutor:
         """Return the result of a call that is done; the cluster is looked after meanwhile.
 
         Dask would wait for one whose worker has died until another has made it again, and it is
-        here that others are asked for.
+        here that others are asked for. What fetches is never stopped between two looks: Dask may
+        remember one that was stopped before it began, and add all later ones to it.
 
         Raises
         ------
@@ -278,11 +285,13 @@ class DaskExecutor:
             If the scheduler is lost, and all it knew.
         """
         end = time.monotonic() + RESULT_S
+        loop: Any = self._client.loop
+        fetching = asyncio.run_coroutine_threadsafe(_result(future), loop.asyncio_loop)
         while future.status in ("finished", "cancelled"):
             try:
-                return future.result(timeout=RESULT_LOOK_S)
+                return fetching.result(timeout=RESULT_LOOK_S)
             except TimeoutError:
-                if time.monotonic() > end:
+                if fetching.done() or time.monotonic() > end:
                     raise
             self._check()
         raise _LostError
@@ -384,15 +393,18 @@ class DaskExecutor:
         self._supervisor.explain_if_wedged(sight, self._calls)
 
     def _revive(self, sight: Sight) -> None:
-        """Submit again what the scheduler does not know, twice in a row: it was lost."""
-        for key in sight.unknown & self._unknown:
+        """Submit again what the scheduler does not know, in two looks on end: it was lost.
+
+        Each further copy is given twice the time: a busy scheduler may not have got to it yet.
+        """
+        self._unknown = {key: self._unknown.get(key, 0) + 1 for key in sight.unknown}
+        for key, n_look in self._unknown.items():
             call = self._of_key.get(key)
-            if call is not None and not call.copies[key].done():
+            if call is not None and n_look >= 2**call.n_copy and not call.copies[key].done():
                 logger.warning("%s was lost by the scheduler: submitting it again", key)
                 del self._of_key[key]
                 call.give_up(key)
                 self._start(call)
-        self._unknown = sight.unknown
 
     def _place_anew(self, sight: Sight) -> None:
         """Submit again what waits for workers with much memory that are all gone."""
@@ -421,6 +433,11 @@ class DaskExecutor:
         )
         call.slow = task
         self._start(call, workers=others)
+
+
+async def _result(future: Future[Any]) -> Any:  # noqa: ANN401  whatever the call gave
+    """Return the result of a future of a client in whose loop this runs."""
+    return await future
 
 
 class _LostError(Exception):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from astropy.utils.exceptions import AstropyWarning
 
 from pxdask.core.errors import PxdaskError
 from pxdask.core.remote import far
@@ -152,7 +155,9 @@ def preflight(
     used: dict[str, list[str]] = {}
     odd: dict[str, list[str]] = {}
     needed = 0
-    with ThreadPoolExecutor(N_THREADS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(N_THREADS) as pool:
+        # all that reads headers hushes it too, but one thread's end undoes the filters of others
+        warnings.simplefilter("ignore", AstropyWarning)
         for galaxy, seen in zip(galaxies, pool.map(check, galaxies), strict=True):
             problems += seen.problems
             needed += seen.n_bytes

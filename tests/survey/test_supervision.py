@@ -18,6 +18,7 @@ from pxdask.cluster.supervisor import (
     explained,
 )
 from pxdask.core.errors import ClusterError
+from pxdask.survey import executors
 from pxdask.survey.executors import DaskExecutor, SerialExecutor
 from tests.survey.hazards import (
     broken,
@@ -158,13 +159,24 @@ def test_a_lost_scheduler_is_told(tmp_path, caplog):
         assert time.monotonic() - begin < 30
 
 
+def test_a_result_may_be_looked_for_often(client, name, monkeypatch):
+    """A look that Dask stops before it begins spoils all later ones: about one in 300 would."""
+    monkeypatch.setattr(executors, "RESULT_LOOK_S", 5e-4)
+    executor = DaskExecutor(client, QUICK)
+    for i in range(600):
+        executor.submit(work, i, None, 0.0, name=name("work", i))
+    handles = list(executor.completed())
+    assert not [handle.error for handle in handles if handle.error]
+    assert sorted(handle.result for handle in handles) == [2 * i for i in range(600)]
+
+
 class Told:
     """A client that a supervisor may tell things, and a clock that a test turns."""
 
-    status = "running"
-    cluster = None
+    cluster = scheduler = None
 
     def __init__(self):
+        self.status = "running"
         self.now = 0.0
         self.told = []
 
@@ -173,6 +185,50 @@ class Told:
 
     def register_plugin(self, plugin):
         self.told.append(plugin)
+
+
+class Lost(Told):
+    """One whose scheduler is gone: it hopes for it first, and has given it up in the end."""
+
+    def ncores(self):
+        raise OSError("connection refused") if self.status == "connecting" else AttributeError
+
+    def nthreads(self):
+        if self.status == "running":
+            return {"tcp://w1": 2, "tcp://w2": 1}
+        return self.ncores()
+
+    def run_on_scheduler(self, function, *_, **__):
+        return super().run_on_scheduler(function) if self.status == "running" else self.ncores()
+
+    def submit(self, *_, **__):
+        self.ncores()
+
+
+def test_whatever_is_asked_of_a_lost_scheduler_tells_of_its_loss():
+    client = Lost()
+    executor = DaskExecutor(client, QUICK)
+    assert executor.width == 3
+    client.status = "connecting"
+    assert executor.width == 3, "it may come back"
+    assert executor._supervisor.look([]) is None
+    client.status = "closed"
+    for ask in (
+        lambda: executor.width,
+        lambda: executor.submit(work, 1, name=("work", "1")),
+        lambda: Supervisor(client),
+        executor._supervisor.await_scheduler,
+        lambda: executor._supervisor.look([]),
+    ):
+        with pytest.raises(ClusterError, match=r"the scheduler .* is gone"):
+            ask()
+
+
+def test_a_scheduler_that_does_not_answer_at_first_is_an_error():
+    client = Lost()
+    client.status = "connecting"
+    with pytest.raises(ClusterError, match=r"the scheduler .* does not answer"):
+        Supervisor(client)
 
 
 def sight(*running, workers=()):
