@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ class OneSed:
     softness: Floats
     key: tuple[str | int, ...]
 
-    @property
+    @cached_property
     def n_detected(self) -> int:
         """Number of bands with a detection."""
         return int(np.count_nonzero(np.isfinite(self.error)))

@@ -188,6 +188,7 @@ def read_models(
     stop: int | None = None,
     redshifts: slice | None = None,
     bands: list[int] | None = None,
+    single: bool = False,
 ) -> xr.Dataset:
     """Return some models of a set, loaded.
 
@@ -201,6 +202,9 @@ def read_models(
         Which redshifts of a grid; default: all.
     bands : list of int, optional
         Which bands, in the order wanted; default: all, as they are.
+    single : bool
+        Whether what is known of every model is rounded to single precision, one after the other,
+        so that it is never in memory whole in double.
 
     Raises
     ------
@@ -214,7 +218,15 @@ def read_models(
         if bands is not None and bands != list(range(ds.sizes["band"])):
             chosen = chosen.isel(band=bands)
         with _reading(path):
-            return chosen.load()
+            return (_rounded(chosen) if single else chosen).load()
+
+
+def _rounded(models: xr.Dataset) -> xr.Dataset:
+    """Return a lazy set with its parameters in memory, in single precision."""
+    columns = [name for name in models.data_vars if models[name].dims == ("model",)]
+    return models.assign(
+        {name: models[name].copy().astype(np.float32, keep_attrs=True) for name in columns}
+    )
 
 
 @contextmanager

@@ -8,8 +8,10 @@ import pytest
 from pxdask.core.errors import ConfigError, DamagedError, DataError
 from pxdask.core.models import ModelConfig
 from pxdask.core.schema import MODELS
+from pxdask.survey import stored_models
 from pxdask.survey.generate import build_models
 from pxdask.survey.products import NEAREST, model_set, store_products
+from pxdask.survey.stored_models import library_models
 from pxdask.survey.submit import submit
 from tests.survey.mini import BANDS, REDSHIFT, make_survey, outputs
 
@@ -38,6 +40,25 @@ def test_a_library_gives_the_models_that_would_be_made(tmp_path):
     assert list(read["band"].values) == list(BANDS)
     for name in made.variables:
         np.testing.assert_array_equal(read[name].values, made[name].values)
+
+
+def test_a_large_library_is_read_in_single_precision(tmp_path, monkeypatch):
+    library = built(tmp_path / "m.zarr")
+    made = models_of(tmp_path, SETTINGS)
+    monkeypatch.setattr(stored_models, "SINGLE_FROM", 200)
+    read = MODELS.validate(library_models(library, FILTERS, REDSHIFT))
+    np.testing.assert_array_equal(read["flux"].values, made["flux"].values)
+    for name in (name for name in made.data_vars if made[name].dims == ("model",)):
+        assert read[name].dtype == np.float32
+        assert read[name].attrs == made[name].attrs
+        # no more than nothing: 1e-14 per surviving mass is the least that is reported
+        np.testing.assert_allclose(read[name].values, made[name].values, rtol=6e-8, atol=1e-38)
+
+
+def test_a_filter_that_a_library_lacks_is_named(tmp_path):
+    library = built(tmp_path / "m.zarr")
+    with pytest.raises(DataError, match=r"m\.zarr have no filter wise_w1$"):
+        library_models(library, [*FILTERS, "wise_w1"], REDSHIFT)
 
 
 def test_a_library_at_many_redshifts_is_interpolated(tmp_path):

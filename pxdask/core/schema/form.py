@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Var:
-    """One variable: dimension names in order, dtype, unit, meaning."""
+    """One variable: dimension names in order, dtype (or "this or that"), unit, meaning."""
 
     dims: tuple[str, ...]
     dtype: str
@@ -93,7 +93,7 @@ def _variable_problems(ds: xr.Dataset, name: str, var: Var, *, unit: bool) -> li
         if got.dtype.kind not in "UTO":
             found.append(f"{name}: dtype {got.dtype}, expected text")
         return found
-    if got.dtype != np.dtype(var.dtype):
+    if got.dtype not in [np.dtype(name) for name in var.dtype.split(" or ")]:
         found.append(f"{name}: dtype {got.dtype}, expected {var.dtype}")
     try:
         found_unit = _parsed(str(got.attrs.get("units", "?")))

@@ -65,7 +65,7 @@ MODELS = Schema(
         **BAND,
         "flux": Var(("model", "band"), "float32", "uJy Msun-1", "flux density per mass formed"),
     },
-    each=Var(("model",), "float64", "", "model parameter or derived quantity"),
+    each=Var(("model",), "float64 or float32", "", "model parameter or derived quantity"),
 )
 MODEL_GRID = Schema(
     "model-grid",
@@ -77,7 +77,7 @@ MODEL_GRID = Schema(
             ("redshift", "model", "band"), "float32", "uJy Msun-1", "flux density per mass formed"
         ),
     },
-    each=Var(("model",), "float64", "", "model parameter or derived quantity"),
+    each=Var(("model",), "float64 or float32", "", "model parameter or derived quantity"),
 )
 SPECTRA = Schema(
     "spectra",
