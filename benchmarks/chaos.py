@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 import pxdask
 from benchmarks import synthetic
 from pxdask.cluster.supervisor import Supervision
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from tests.survey.chaos import DISKS, FAULTS, Chaos, drive_to_the_end, outputs, struck, told_twice
 
 if TYPE_CHECKING:

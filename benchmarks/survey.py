@@ -28,7 +28,8 @@ import pxdask
 from benchmarks import synthetic
 from benchmarks.harness import Row, row
 from pxdask.io.catalog_file import ROWS_AT_ONCE, write_catalog
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.manifest import Manifest, Record
 from pxdask.survey.plan import Task
 from pxdask.survey.run import Driver

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pxdask.cluster.files import KINDS
 from pxdask.cluster.mpi_cluster import mpi_client
 from pxdask.cluster.queues import QUEUES, queue_client
-from pxdask.cluster.security import LOOPBACK, free_port, stored_credentials
+from pxdask.cluster.security import (
+    DASHBOARD_PORT,
+    LOOPBACK,
+    free_port,
+    ports_may_be_taken,
+    stored_credentials,
+)
 from pxdask.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,8 +24,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from distributed import Client
-
-DASHBOARD_PORT = 8787
 
 NEVER = "3650 days"
 """When Dask itself may give up a worker that was lost: so long after, it closes what should bring
@@ -92,9 +95,7 @@ def _local(workers: int | None = None, memory_limit: str | float = "auto") -> It
     from pxdask.cluster.undisturbed import Undisturbed  # noqa: PLC0415  imports distributed
 
     with ExitStack() as stack:
-        with warnings.catch_warnings():
-            # somebody may take the port between our look and our use: any other will do
-            warnings.filterwarnings("ignore", message="(?s)Port .* is already in use")
+        with ports_may_be_taken():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

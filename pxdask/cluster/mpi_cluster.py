@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pxdask.cluster.mpi import mpi_world
 from pxdask.cluster.queue_settings import LEAST_MEMORY
 from pxdask.cluster.security import (
+    DASHBOARD_PORT,
     LOOPBACK,
     dashboard_settings,
     free_port,
@@ -56,7 +57,7 @@ class MpiSettings(FileSettings):
     )
     scratch: str | None = setting(None, unit=TEXT, about="folder of the node for workers' files")
     dashboard_port: int = setting(
-        8787,
+        DASHBOARD_PORT,
         unit=TEXT,
         about="port of the dashboard, on loopback; another if taken",
         ge=0,
@@ -117,7 +118,7 @@ def _check_memory(settings: MpiSettings, world: World) -> None:
     from distributed.worker_memory import parse_memory_limit  # noqa: PLC0415  slow
 
     limit = parse_memory_limit(settings.memory_limit, 1, logger=logger)
-    least = min(value for value in world.comm.allgather(limit or LEAST_MEMORY))
+    least = min(world.comm.allgather(limit or LEAST_MEMORY))
     if least < LEAST_MEMORY:
         raise ConfigError(
             f"a worker would have {least / 1e9:.2f} GB of memory; wanted 1 or more: ask for more"

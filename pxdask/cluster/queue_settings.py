@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from dask.utils import parse_bytes
 from pydantic import BeforeValidator, model_validator
 
+from pxdask.cluster.security import DASHBOARD_PORT
 from pxdask.core.settings import TEXT, FileSettings, setting
 
 LEAST_MEMORY = 10**9
@@ -104,7 +105,7 @@ class QueueSettings(FileSettings):
     )
     tls: bool = setting(default=True, unit=TEXT, about="encrypt, and let nobody else in")
     dashboard_port: int = setting(
-        8787,
+        DASHBOARD_PORT,
         unit=TEXT,
         about="port of the dashboard, on loopback; another if taken",
         ge=0,

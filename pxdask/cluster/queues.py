@@ -12,14 +12,19 @@ import importlib
 import logging
 import math
 import time
-import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pxdask.cluster.queue_settings import QueueSettings
-from pxdask.cluster.security import LOOPBACK, dashboard_settings, free_port, shared_credentials
+from pxdask.cluster.security import (
+    LOOPBACK,
+    dashboard_settings,
+    free_port,
+    ports_may_be_taken,
+    shared_credentials,
+)
 from pxdask.cluster.trials import PATIENCE_S, absent, try_script
 from pxdask.core.config import cache_folder
 from pxdask.core.errors import ConfigError
@@ -188,9 +193,7 @@ def _cluster(
     queue = QUEUES[kind]
     where = {"interface": settings.interface} if settings.interface else {"host": get_ip()}
     dashboard = f"{LOOPBACK}:{free_port(settings.dashboard_port)}"
-    with warnings.catch_warnings():
-        # somebody may take the port between our look and our use: any other will do
-        warnings.filterwarnings("ignore", message="(?s)Port .* is already in use")
+    with ports_may_be_taken():
         return getattr(_module(), f"{queue.name}Cluster")(
             name=JOB_NAME,
             job_cls=_job_class(queue, submissions),

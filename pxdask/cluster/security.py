@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from distributed import Security
 
 LOOPBACK = "127.0.0.1"
+
+DASHBOARD_PORT = 8787
+"""Port of dashboards, unless it is taken."""
 
 _BEGINNING = f"credentials-{socket.gethostname()}-"
 """Of folders of credentials; the number of the process that made them follows."""
@@ -149,6 +153,14 @@ def loopback_interface() -> str:
             if get_ip_interface(name) == LOOPBACK:
                 return name
     raise ConfigError(f"this machine has no interface with the address {LOOPBACK}")
+
+
+@contextmanager
+def ports_may_be_taken() -> Iterator[None]:
+    """Hush Dask where somebody takes a port between `free_port` and its use: any other will do."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s)Port .* is already in use")
+        yield
 
 
 def free_port(preferred: int) -> int:

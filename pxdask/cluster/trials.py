@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dask.utils import parse_bytes
+from dask.utils import parse_bytes, tmpfile
 
 from pxdask.core.errors import ConfigError
 
@@ -33,8 +33,6 @@ def try_script(queue: Queue, settings: QueueSettings, script: str) -> None:
     """
     if not queue.dry_run:
         return
-    from dask.utils import tmpfile  # noqa: PLC0415  slow, and not always needed
-
     with tmpfile(extension="sh") as name:
         Path(name).write_text(script, encoding="utf-8")
         done = _asked([*queue.dry_run, name])

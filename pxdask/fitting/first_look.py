@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pxdask.kernels.likelihood import effective_number
+from pxdask.kernels.importance import evened_out
 from pxdask.kernels.pair_likelihood import pair_ln_likelihood
 
 if TYPE_CHECKING:
@@ -79,12 +79,7 @@ class FirstLook:
 
         It is raised to a power at which at least half as many count as are drawn.
         """
-        ln_weight = self.ln_likelihood - np.max(self.ln_likelihood)
-        weight = np.exp(ln_weight)
-        wanted = min(0.5 * n, 0.5 * np.count_nonzero(np.isfinite(ln_weight)))
-        while effective_number(weight) < wanted:
-            ln_weight = 0.7 * ln_weight
-            weight = np.exp(ln_weight)
+        weight = evened_out(self.ln_likelihood, n_eff=0.5 * n, factor=0.7)
         return np.asarray(rng.choice(weight.size, size=n, p=weight / weight.sum()))
 
 

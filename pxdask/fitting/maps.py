@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ from pxdask.core.models import ModelConfig
 from pxdask.core.rows import redshift_of
 from pxdask.core.schema import MAPS, Schema
 from pxdask.kernels.likelihood import usable_bands
+from pxdask.kernels.painting import painted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
-
-_Real = TypeVar("_Real", np.float32, np.float64)
 
 SHARING_SNR = 5.0
 """Signal-to-noise ratio of a bin in a band that may share it among its pixels: below it, as in a
@@ -145,12 +144,12 @@ class MapStage:
         }
         bin_map = bins["bin_map"].values
         for name in (str(key) for key in fit.data_vars if fit[key].dims == ("bin", "quantile")):
-            own, values = dict(fit[name].attrs), fit[name].values
+            own, values = dict(fit[name].attrs), fit[name].values.T
             shared = _SHARED.get(own["units"])
             if shared is None:
-                maps[name] = _variable(_painted(values.astype(np.float32), bin_map), own)
+                maps[name] = _variable(painted(values.astype(np.float32), bin_map), own)
                 continue
-            pixels = _painted(values, bin_map) + log_shares[shared.light]
+            pixels = painted(values, bin_map) + log_shares[shared.light]
             meaning = f"{own.get('long_name', name)} per {area}"
             density = {"units": shared.density, "long_name": meaning}
             maps[name] = _variable(pixels, own)
@@ -241,14 +240,6 @@ def _check(
 def _variable(values: Floats, attrs: Mapping[str, object]) -> xr.Variable:
     """Return a map as maps/1 stores it."""
     return xr.Variable(("quantile", "y", "x"), values.astype(np.float32), attrs)
-
-
-def _painted(values: NDArray[_Real], bin_map: NDArray[np.int32]) -> NDArray[_Real]:
-    """Return each bin's values (n_bin, n_quantile) on its pixels, NaN on no bin's."""
-    # The column added last is what -1, no bin, finds.
-    columns = np.full((values.shape[1], values.shape[0] + 1), np.nan, values.dtype)
-    columns[:, :-1] = values.T
-    return columns[:, bin_map]
 
 
 def log_pixel_shares(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from pxdask.kernels.likelihood import effective_number
+from pxdask.kernels.importance import evened_out
 from pxdask.kernels.mixture import Mixture, draw_t, fit_mixture, ln_t
 from pxdask.npe.network import Draws
 
@@ -187,14 +187,7 @@ def _prior_to_cube(place: Floats) -> Floats:
 
 def _learnt(own: Sources, rng: np.random.Generator) -> Mixture:
     """Return a mixture fitted to draws by their weights."""
-    cloud = own.cloud
-    ln_weight = cloud.ln_weights()
-    ln_weight = ln_weight - np.max(ln_weight)
-    weight = np.exp(ln_weight)
-    wanted = min(_LEAST_EFF, 0.5 * np.count_nonzero(np.isfinite(ln_weight)))
-    while effective_number(weight) < wanted:
-        ln_weight = 0.8 * ln_weight
-        weight = np.exp(ln_weight)
+    weight = evened_out(own.cloud.ln_weights(), n_eff=_LEAST_EFF, factor=0.8)
     chosen = rng.choice(weight.size, size=_N_LEARNT, p=weight / weight.sum())
     samples = own.place[chosen]
     fitted = fit_mixture(samples, n_component=_N_COMPONENT, n_round=_N_EM, rng=rng)

@@ -14,7 +14,7 @@ from pxdask.core.schema import QUANTILES
 from pxdask.fitting.npe_draws import derived_of
 from pxdask.fitting.results import SedPosterior, odd_flux
 from pxdask.fitting.sample_summary import result_rows
-from pxdask.fitting.target import EDGE, HALF_RANGE, LEANING
+from pxdask.fitting.target import HALF_RANGE, LEANING, near_ends
 from pxdask.fitting.weighing import drawn_models
 from pxdask.kernels.quantiles import shares_beyond, weighted_summaries
 from pxdask.sps.priors import ends_of
@@ -99,7 +99,7 @@ def _posterior(
         nodes=_ONE_NODE,
     )
     offset = one.log_mass[None] - math.log10(one.middle)
-    near = np.array([[-1.0, 1.0]]) * HALF_RANGE * (1 - 2 * EDGE)
+    near = np.array([near_ends(-HALF_RANGE, HALF_RANGE)])
     leaning = max(
         float(np.nanmax(shares_beyond(rows, share, edges), initial=0.0)),
         float(np.max(shares_beyond(offset, share, near))),
@@ -130,7 +130,5 @@ def _edges(sampled: Sampled) -> Floats:
     edges = np.full((len(sampled.results), 2), np.nan)
     for i, name in enumerate(sampled.results):
         if name in sampled.simulator.priors:
-            low, high = ends_of(sampled.simulator.priors[name])
-            near = EDGE * (high - low)
-            edges[i] = low + near, high - near
+            edges[i] = near_ends(*ends_of(sampled.simulator.priors[name]))
     return edges

@@ -13,7 +13,7 @@ from pxdask.fitting.downhill import nearest
 from pxdask.fitting.npe_draws import Point
 from pxdask.fitting.outliers import Oddness, OutlierLimit, predictive_p
 from pxdask.fitting.rdsps import MIN_N_EFF
-from pxdask.npe.mocks import greatest_snr
+from pxdask.npe.mocks import FEWEST, greatest_snr
 from pxdask.npe.noise import NoiseModel
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 RELIABLE_TAIL = 0.7
 """Shape of the tail of weights above which they are not to be believed (Vehtari et al. 2024, JMLR
 25, 72, section 3.2) [1]."""
-
-FEWEST = 3
-"""Bands that are left to a mock, if it had so many, where some are taken away at random: that of
-`pxdask.npe.mocks`."""
 
 N_CHECKED = 100
 """Draws of an SED whose fluxes are looked at where none is weighed: enough for a predictive

@@ -15,7 +15,7 @@ from pxdask.fitting.broad import BROAD_LEAST, broad_quantities
 from pxdask.fitting.model_search import NEGLECTED
 from pxdask.fitting.rdsps_models import MIN_N_EFF, RdspsModels
 from pxdask.fitting.refine import make_refiner
-from pxdask.fitting.target import EDGE
+from pxdask.fitting.target import near_ends
 from pxdask.fitting.weighing import Rows
 from pxdask.kernels.colour_order import colour_order
 from pxdask.sps.parameters import parameter
@@ -167,8 +167,7 @@ def _edges(models: xr.Dataset, names: Sequence[str]) -> Floats:
     edges = np.full((len(names), 2), np.nan)
     for name, prior in models.attrs.get("priors", {}).items():
         if name in names and prior.get("low") is not None and prior.get("high") is not None:
-            near = EDGE * (prior["high"] - prior["low"])
-            edges[names.index(name)] = prior["low"] + near, prior["high"] - near
+            edges[names.index(name)] = near_ends(prior["low"], prior["high"])
     return edges
 
 

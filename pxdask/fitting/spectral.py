@@ -15,11 +15,10 @@ from pxdask.core.schema import FIT
 from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.results import SedPosterior, nothing
 from pxdask.fitting.spectral_data import (
-    fitted_model,
+    clipped_targets,
     results_of_spectrum,
     silent_rows,
     spectral_data,
-    with_fitted,
 )
 from pxdask.fitting.spectral_join import interleaved, with_spectral_variables
 from pxdask.fitting.spectral_tiles import SpectraTiles
@@ -29,7 +28,6 @@ from pxdask.kernels.likelihood import Scale
 from pxdask.kernels.spectral_fit import (
     SpectralTarget,
     amplitude_sums,
-    clipped,
     polynomial_fit,
     spectral_ln_likelihood,
 )
@@ -37,7 +35,7 @@ from pxdask.sps.parameters import free_parameters
 from pxdask.sps.priors import joint_ln_density
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -195,33 +193,20 @@ class SpectralModels:
         self, seds: Seds, targets: Sequence[SpectralTarget], spectra: SpectraTiles
     ) -> list[SpectralTarget]:
         """Return the targets without the wavelengths that no model comes near."""
-        settings = self.settings.spectrum
-        now = list(targets)
-        if settings.clip_sigma == 0:
-            return now
         n_model = min(CLIP_MODELS, spectra.n_model)
-        moving = list(range(len(now)))
-        for _ in range(settings.clip_rounds):
-            sums = self._sums([now[i] for i in moving], spectra, n_model)
-            still = []
-            for place, i in enumerate(moving):
+
+        def closest(now: Mapping[int, SpectralTarget]) -> Iterator[tuple[Floats, float] | None]:
+            sums = self._sums(list(now.values()), spectra, n_model)
+            for place, (i, target) in enumerate(now.items()):
                 of_one = [each[place] for each in sums]
-                weighed = self._weights(seds, i, now[i], of_one, n_model)
+                weighed = self._weights(seds, i, target, of_one, n_model)
                 best = int(np.argmax(weighed.ln_weight))
-                if not np.isfinite(weighed.ln_weight[best]):
-                    continue
-                scale = float(weighed.scale.value[best])
-                model = fitted_model(spectra.one(best), now[i], settings=settings, scale=scale)
-                kept = clipped(targets[i], model, clip_sigma=settings.clip_sigma)
-                order = now[i].basis.shape[0] - 1
-                if np.array_equal(kept, now[i].fitted) or np.count_nonzero(kept) <= order + 1:
-                    continue
-                now[i] = with_fitted(targets[i], kept)
-                still.append(i)
-            moving = still
-            if not moving:
-                break
-        return now
+                if np.isfinite(weighed.ln_weight[best]):
+                    yield spectra.one(best), float(weighed.scale.value[best])
+                else:
+                    yield None
+
+        return clipped_targets(targets, closest, settings=self.settings.spectrum)
 
     def _weights(
         self,

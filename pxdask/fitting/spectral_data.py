@@ -13,6 +13,7 @@ from pxdask.kernels.legendre import legendre_basis
 from pxdask.kernels.spectral_fit import (
     SpectralTarget,
     amplitude_sums,
+    clipped,
     polynomial_fit,
     spectral_ln_likelihood,
     spectral_target,
@@ -20,7 +21,7 @@ from pxdask.kernels.spectral_fit import (
 from pxdask.sps.observed import Observer, observer_of, redshift_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Spectra = NDArray[np.float32] | NDArray[np.float64]
+    Closest = Callable[[Mapping[int, SpectralTarget]], Iterable[tuple[Floats, float] | None]]
 
 logger = logging.getLogger(__name__)
 
@@ -248,6 +250,44 @@ def fitted_model(
         return np.asarray(scale * spectrum)
     coefficients = polynomial_fit(spectrum[None], [target]).coefficients[0, 0]
     return np.asarray(spectrum * (coefficients @ target.basis))
+
+
+def clipped_targets(
+    targets: Sequence[SpectralTarget], closest: Closest, *, settings: SpectrumConfig
+) -> list[SpectralTarget]:
+    """Return targets without the wavelengths that no model comes near.
+
+    Each of at most ``clip_rounds`` rounds begins from all wavelengths; a target is left as it is
+    once they are the same as before, or would be too few for its polynomial.
+
+    Parameters
+    ----------
+    targets : sequence of SpectralTarget
+        With all wavelengths that may count.
+    closest : callable
+        From targets as they are now, by their places, to the spectrum (n_wave,) and the amplitude
+        [Msun] of the best model of each, in order; None where there is no such model.
+    settings : SpectrumConfig
+        Polynomial and clipping.
+    """
+    now = list(targets)
+    moving = list(range(len(now))) if settings.clip_sigma > 0 else []
+    for _ in range(settings.clip_rounds):
+        if not moving:
+            break
+        found = closest({i: now[i] for i in moving})
+        still = []
+        for i, best in zip(moving, found, strict=True):
+            if best is None:
+                continue
+            model = fitted_model(best[0], now[i], settings=settings, scale=best[1])
+            kept = clipped(targets[i], model, clip_sigma=settings.clip_sigma)
+            if np.array_equal(kept, now[i].fitted) or np.count_nonzero(kept) <= len(now[i].basis):
+                continue
+            now[i] = with_fitted(targets[i], kept)
+            still.append(i)
+        moving = still
+    return now
 
 
 def results_of_spectrum(

@@ -12,13 +12,11 @@ from pxdask.core.errors import ConfigError
 from pxdask.core.schema import FIT
 from pxdask.fitting.spectral_data import (
     SpectralLikelihood,
-    fitted_model,
+    clipped_targets,
     likelihood_of_spectrum,
     results_of_spectrum,
-    with_fitted,
 )
 from pxdask.fitting.spectral_join import with_spectral_variables
-from pxdask.kernels.spectral_fit import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,26 +145,18 @@ class SpectralTerm:
             Which SED.
         """
         chosen, whole = self.settings.spectrum, self.data.targets[sed]
-        if whole is None or chosen.clip_sigma == 0:
-            return whole
-        now = whole
-        for _ in range(chosen.clip_rounds):
-            found = likelihood_of_spectrum(spectra, now, settings=chosen)
+        if whole is None:
+            return None
+
+        def closest(now: Mapping[int, SpectralTarget]) -> list[tuple[Floats, float] | None]:
+            found = likelihood_of_spectrum(spectra, now[0], settings=chosen)
             ln_each = np.nan_to_num(found.ln_likelihood + ln_photometry, nan=-np.inf)
             best = int(np.argmax(ln_each))
             if not np.isfinite(ln_each[best]):
-                break
-            model = fitted_model(
-                spectra[best].astype(np.float64),
-                now,
-                settings=chosen,
-                scale=float(found.scale[best]),
-            )
-            kept = clipped(whole, model, clip_sigma=chosen.clip_sigma)
-            if np.array_equal(kept, now.fitted) or np.count_nonzero(kept) <= len(now.basis):
-                break
-            now = with_fitted(whole, kept)
-        return now
+                return [None]
+            return [(spectra[best].astype(np.float64), float(found.scale[best]))]
+
+        return clipped_targets([whole], closest, settings=chosen)[0]
 
     def with_targets(self, targets: tuple[SpectralTarget | None, ...]) -> SpectralTerm:
         """Return the same of other choices of wavelengths."""

@@ -117,6 +117,12 @@ def observed(seds: Seds, settings: FitConfig) -> Observed:
     return Observed(flux, error, limit, noise)
 
 
+def near_ends(low: float, high: float) -> tuple[float, float]:
+    """Return the values below and above which a parameter is near an end of its prior."""
+    near = EDGE * (high - low)
+    return low + near, high - near
+
+
 def degrees_of_freedom(settings: FitConfig) -> float:
     """Return the degrees of freedom of a likelihood; infinite: a Gaussian."""
     return math.inf if settings.likelihood == "gaussian" else settings.dof

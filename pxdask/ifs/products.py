@@ -18,6 +18,7 @@ from pxdask.core.schema import BINS, CUBE, FIT, LINE_MAPS, LINES, Schema
 from pxdask.ifs.indices import dn4000
 from pxdask.ifs.lines import REST_WAVE, EmissionLines, measure_lines
 from pxdask.ifs.sfr import StarFormation, star_formation
+from pxdask.kernels.painting import painted
 from pxdask.sps.observed import Observer
 from pxdask.sps.parameters import model_parameters
 
@@ -225,8 +226,7 @@ def paint_products(products: xr.Dataset) -> xr.Dataset:
         scaled = columns * part[:, None] if name in _SHARED else columns
         labels = products["line"].values if array.ndim == 2 else [""]
         for i, label in enumerate(labels):
-            plane = np.full(bin_map.shape, np.nan, np.float32)
-            plane[bin_map >= 0] = scaled[bin_map[bin_map >= 0], i]
+            plane = painted(scaled[:, i].astype(np.float32), bin_map)
             text = {**array.attrs, "long_name": f"{array.attrs['long_name']} {label}".strip()}
             found[f"{name}_{label}" if label else name] = (("y", "x"), plane, text)
     attrs = {k: v for k, v in products.attrs.items() if k != "schema"} | {"schema": LINE_MAPS.tag}

@@ -18,6 +18,7 @@ from pxdask.io.pixedfit_cards import (
     from_ujy,
     write_planes,
 )
+from pxdask.kernels.painting import painted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,8 +142,8 @@ def _planes(
     )
     planes: dict[str, NDArray[Any]] = {
         "bin_map": (bin_map + 1).astype(np.int32),
-        "flux": _painted(flux, bin_map),
-        "flux_err": _painted(flux_err, bin_map),
+        "flux": _on_pixels(flux, bin_map),
+        "flux_err": _on_pixels(flux_err, bin_map),
         "region": (cube["region"].values if "region" in cube else bin_map >= 0).astype(np.int16),
     }
     if "spectrum" not in bins:
@@ -157,17 +158,14 @@ def _planes(
         "spec_region": region.astype(np.int16),
         "wave": bins["wave"].values,
         **({"lsf_fwhm": bins["lsf_fwhm"].values} if "lsf_fwhm" in bins else {}),
-        "spectrum": _painted(bins["spectrum"].values, spec_map),
-        "spectrum_err": _painted(bins["spectrum_err"].values, spec_map),
+        "spectrum": _on_pixels(bins["spectrum"].values, spec_map),
+        "spectrum_err": _on_pixels(bins["spectrum_err"].values, spec_map),
     }
 
 
-def _painted(values: Floats, bin_map: NDArray[np.integer]) -> NDArray[np.float32]:
+def _on_pixels(values: Floats, bin_map: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return the cube (n, ny, nx) of bins' values (n_bin, n); 0 where there is no bin."""
-    painted = np.zeros((values.shape[1], *bin_map.shape), dtype=np.float32)
-    inside = bin_map >= 0
-    painted[:, inside] = values[bin_map[inside]].T
-    return painted
+    return painted(values.T.astype(np.float32), bin_map, empty=0.0)
 
 
 def _header(

@@ -21,6 +21,7 @@ from pxdask.core.files import refuse_existing
 from pxdask.core.schema import BINS, FIT, MAPS, QUANTILES
 from pxdask.io.fits import opened_hdus
 from pxdask.io.pixedfit_cards import NOTHING, hdus_of, keys_of, lacking, wcs_of, write_planes
+from pxdask.kernels.painting import painted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,12 +168,9 @@ def _planes(
     """Return the images of a file by name, in order; no value: -99."""
     found = {}
     names = sorted(str(key) for key in fit.data_vars if fit[key].dims == ("bin", "quantile"))
-    inside = bin_map >= 0
     for name in names:
         for i, statistic in enumerate(_STATISTICS):
-            plane = np.full(bin_map.shape, np.nan)
-            plane[inside] = fit[name].values[bin_map[inside], i]
-            found[f"bin-{name}-{statistic}"] = plane
+            found[f"bin-{name}-{statistic}"] = painted(fit[name].values[:, i], bin_map)
     for name in SHARED:
         for i, statistic in enumerate(_STATISTICS):
             if name in maps:

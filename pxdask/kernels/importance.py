@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.likelihood import effective_number
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -67,6 +69,33 @@ def smoothed_weights(ln_weight: Floats) -> Weights:
     known = np.where(np.isnan(ln_weight), -np.inf, ln_weight)
     ln_mean, n_eff, tail = _smoothed(known, share)
     return Weights(share, ln_mean, n_eff, tail)
+
+
+def evened_out(ln_weight: Floats, *, n_eff: float, factor: float) -> Floats:
+    """Return weights raised to a power at which enough of them count.
+
+    Parameters
+    ----------
+    ln_weight : (n,) float64
+        Natural log of weights in any normalisation, one of them finite; -inf: none.
+    n_eff : float
+        Effective number wanted (Kish 1965), at least; half of the weights that are any, where this
+        is less [1].
+    factor : float
+        Below 1: the power is the greatest of 1, ``factor``, ``factor^2``, ... that will do [1].
+
+    Returns
+    -------
+    weight : (n,) float64
+        The greatest is 1.
+    """
+    ln_weight = ln_weight - np.max(ln_weight)
+    wanted = min(n_eff, 0.5 * np.count_nonzero(np.isfinite(ln_weight)))
+    weight = np.exp(ln_weight)
+    while effective_number(weight) < wanted:
+        ln_weight = factor * ln_weight
+        weight = np.exp(ln_weight)
+    return np.asarray(weight)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -35,8 +35,8 @@ _CHUNK = 4096
 _PIECE = 65536
 """Models computed by one call, in order of redshift: few engines are then at work at a time."""
 
-_FEWEST = 3
-"""Least number of bands that are left where some are taken away at random."""
+FEWEST = 3
+"""Bands that are left to a mock, if it had so many, where some are taken away at random."""
 
 _N_REACH, _REACH = 10_000, 0.99
 """Errors drawn to learn what S/N mocks reach, and the part of these that reach less."""
@@ -351,7 +351,7 @@ def _drop(background: Floats, share: float, rng: np.random.Generator) -> Floats:
     """Return errors without some bands, in a share of the SEDs; any number down to three."""
     has = np.isfinite(background)
     n_has = has.sum(axis=1)
-    fewest = np.minimum(_FEWEST, n_has)
+    fewest = np.minimum(FEWEST, n_has)
     n_left = rng.integers(fewest, np.maximum(n_has, fewest + 1))
     n_left = np.where(rng.random(len(n_has)) < share, n_left, n_has)
     place = np.where(has, rng.random(has.shape), np.inf)

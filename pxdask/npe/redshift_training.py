@@ -18,7 +18,7 @@ from pxdask.npe.mocks import make_mocks
 from pxdask.npe.noise import NoiseModel
 from pxdask.npe.passes import Passes
 from pxdask.npe.redshift_check import RedshiftCheck, class_of, n_classes, redshift_edges
-from pxdask.npe.training import HELD_SHARE, MOST_HELD, optimisation_module
+from pxdask.npe.training import HELD_SHARE, LEAST_WIDTH, MOST_HELD, optimisation_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +46,6 @@ _HIDDEN, _N_LAYERS = 160, 8
 
 _MOST_PASS = 125_000
 """Mocks made and learnt at a time, at most: the loss is told some times."""
-
-_LEAST_WIDTH = 1e-3
-"""Deviation of an input below which it tells nothing, and is not blown up."""
 
 
 def with_redshift_check(network: Network, library: ModelLibrary) -> Network:
@@ -129,7 +126,7 @@ class _Learnt:
             raise DataError(f"none of {n_held} mocks passes the selection by fit.npe.snr")
         values = inputs(held.flux, held.error).values
         width = values.std(axis=0, dtype=float)
-        width = np.where(width < _LEAST_WIDTH, 1.0, width)
+        width = np.where(width < LEAST_WIDTH, 1.0, width)
         return cls(make, span, n, held, n_held, values.mean(axis=0, dtype=float), width)
 
     def slice_of(self, place: int, *, n: int) -> tuple[Singles, Singles]:

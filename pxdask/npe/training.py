@@ -50,12 +50,12 @@ HELD_SHARE, MOST_HELD = 0.1, 20_000
 FEWEST_MOCKS = 100
 """Below, nothing can be held out and learnt."""
 
+LEAST_WIDTH = 1e-3
+"""Deviation of an input below which it tells nothing, and is not blown up."""
+
 _N_CALIBRATED, _N_DRAW = 2000, 400
 """Mocks drawn that figures of merit are computed of, and draws of each: their ranks tell 0.001
 from a coverage of 0.68 of which 2,000 mocks tell 0.01."""
-
-_LEAST_WIDTH = 1e-3
-"""Deviation of an input below which it tells nothing, and is not blown up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +279,7 @@ def _problem(make: Callable[..., Mocks], library: ModelLibrary, npe: NpeConfig) 
         n_slices,
         library,
         values.mean(axis=0, dtype=float),
-        np.where(width < _LEAST_WIDTH, 1.0, width),
+        np.where(width < LEAST_WIDTH, 1.0, width),
         float(relative.mean()),
         float(relative.std()),
     )

@@ -1,4 +1,4 @@
-"""What figures ask of a bin map: values on its pixels, bins by their distance from one of them."""
+"""What figures ask of a bin map: bins by their distance from one of them, their radii."""
 
 from __future__ import annotations
 
@@ -13,22 +13,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-
-def painted(values: NDArray[np.generic], bin_map: NDArray[np.integer]) -> Floats:
-    """Return a map (ny, nx) of bins' values (n_bin,), NaN where no bin is.
-
-    Parameters
-    ----------
-    values : (n_bin,)
-        A number of each bin [any unit].
-    bin_map : (ny, nx) int
-        Bin of each pixel, from 0; negative where none.
-    """
-    inside = bin_map >= 0
-    found = np.full(bin_map.shape, np.nan)
-    found[inside] = values[bin_map[inside]]
-    return found
 
 
 def by_distance(
@@ -75,6 +59,24 @@ def outer_bin(bin_map: NDArray[np.integer], *, centre: int, among: NDArray[np.in
     """
     order = by_distance(bin_map, centre=centre, among=among)
     return int(order[int(0.75 * (order.size - 1) + 0.5)]) if order.size else centre
+
+
+def mean_radius(bin_map: NDArray[np.integer], radius: Floats) -> Floats:
+    """Return the mean radius (n_bin,) of the pixels of each bin; NaN where there are none.
+
+    Parameters
+    ----------
+    bin_map : (ny, nx) int
+        Bin of each pixel, from 0; negative where none.
+    radius : (ny, nx) float64
+        Of each pixel [any unit]; those without a finite one do not count.
+    """
+    inside = (bin_map >= 0) & np.isfinite(radius)
+    n_bin = int(bin_map.max(initial=-1)) + 1
+    n_pix = np.bincount(bin_map[inside], minlength=n_bin)
+    total = np.bincount(bin_map[inside], weights=radius[inside], minlength=n_bin)
+    mean: Floats = np.divide(total, n_pix, out=np.full(n_bin, np.nan), where=n_pix > 0)
+    return mean
 
 
 def require_bin(dataset: xr.Dataset, *numbers: int) -> None:

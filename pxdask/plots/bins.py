@@ -13,7 +13,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, to_hex
 from pxdask.core.errors import SchemaError
 from pxdask.core.flags import Flag
 from pxdask.core.schema import BINS
-from pxdask.plots.bin_maps import painted
+from pxdask.kernels.painting import painted
 from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, Window, bins_view, draw_map, frame
 from pxdask.plots.picture import Picture, write_png
 
@@ -189,7 +189,7 @@ def _show(axes: Axes, numbers: Floats, view: Window, colours: list[str]) -> None
 def _draw_bins(axes: Axes, bin_map: NDArray[np.integer], view: Window) -> None:
     """Draw the bins."""
     colour = neighbour_colours(bin_map, n_colour=len(COLOURS))
-    _show(axes, painted(colour, bin_map), view, list(COLOURS))
+    _show(axes, painted(colour.astype(np.float64), bin_map), view, list(COLOURS))
     axes.set_title(f"{len(colour)} bin{'s' if len(colour) != 1 else ''}", fontsize=10, color=INK)
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.ticker import MaxNLocator
 
 from pxdask.core.flags import Flag
-from pxdask.plots.panels import ACCENTS, INK, NEUTRAL
+from pxdask.plots.panels import ACCENTS, INK, NEUTRAL, thin_lines
 from pxdask.plots.picture import Picture, write_png
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _draw_band(figure: Figure, grid: GridSpec, column: int, one: xr.Dataset) -> 
             np.ma.masked_invalid(plane), origin="lower", extent=extent, norm=norm, cmap=cmap,
             interpolation="nearest", aspect="equal",
         )  # fmt: skip
-        axes.spines[:].set(linewidth=0.5, color=INK)
+        thin_lines(axes)
         axes.set(yticks=[], xticks=[])
         if column == 0:
             axes.set_ylabel(_ROWS[row], fontsize=9, color=INK)
@@ -180,8 +180,7 @@ def _draw_shape(axes: Axes, profiles: xr.Dataset, name: str, label: str) -> None
         axes.xaxis.set_minor_formatter("")
     axes.set_title(label, fontsize=9, color=INK, pad=4)
     axes.set_xlabel(r"wavelength [$\mu$m]", fontsize=9, color=INK)
-    axes.tick_params(labelsize=8, width=0.5, length=2.5, color=INK, which="both")
-    axes.spines[:].set(linewidth=0.5, color=INK)
+    thin_lines(axes)
 
 
 def _draw_points(axes: Axes, one: xr.Dataset, name: str, *, marker: str, colour: str) -> None:

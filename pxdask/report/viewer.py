@@ -19,10 +19,13 @@ from bokeh.embed import components
 from bokeh.events import Tap
 from bokeh.resources import Resources
 
+from pxdask.kernels.painting import painted
 from pxdask.report.viewer_data import outlines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from pxdask.report.viewer_data import Layer, ViewerData
 
@@ -338,12 +341,11 @@ def _table(data: ViewerData, n: int) -> str:
     return f"<p><b>Bin {n}</b> · {note}</p>{_HEAD}{''.join(rows)}</table>"
 
 
-def _painted(layer: Layer, data: ViewerData) -> Any:  # noqa: ANN401  an array
+def _painted(layer: Layer, data: ViewerData) -> NDArray[np.float32]:
     """Return a map of pixels, (y, x) float32; values of bins are put on their pixels."""
     if layer.values.ndim == 2:
         return np.array(layer.values, np.float32)
-    values = np.asarray(layer.values, np.float32)
-    return np.where(data.bin_map >= 0, values[data.bin_map], np.float32(np.nan))
+    return painted(np.asarray(layer.values, np.float32), data.bin_map)
 
 
 def _colours(layer: Layer) -> list[str]:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from pxdask.core.cosmology import kpc_per_arcsec
-from pxdask.core.errors import ConfigError, DamagedError, DataError, StoreError
+from pxdask.core.errors import ConfigError
 from pxdask.core.schema import QUANTILES
 from pxdask.fitting.tables import NUMBERS, results_of
 from pxdask.io.stores import read
@@ -26,7 +25,6 @@ from pxdask.io.survey_store import (
     SHARD,
     DamagedStoreError,
     RowWriter,
-    StoredRows,
     load_group,
     replacing_store,
     write_group,
@@ -38,10 +36,13 @@ from pxdask.survey.collected import (
     GALAXIES,
     INTEGRATED,
     KEYED,
+    PATHS,
     PROFILES,
     RADIAL,
+    SCHEMA,
     STORE,
     TABLES,
+    Entry,
     collected_tables,
     is_whole_store,
     save_collected,
@@ -49,11 +50,12 @@ from pxdask.survey.collected import (
     stored_files,
     write_tables,
 )
+from pxdask.survey.collected_before import CollectedBefore, as_before, content_of
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.outshining import outshining
 from pxdask.survey.plan import PRODUCT_FILES, SUFFIX, Task
-from pxdask.survey.profile_facts import PREFIX, profile_facts
-from pxdask.survey.radial_facts import SIZES, radial_facts
+from pxdask.survey.profile_facts import known_kpc_per_arcsec, profile_facts
+from pxdask.survey.radial_facts import radial_facts
 from pxdask.survey.recipes import RECIPE
 
 if TYPE_CHECKING:
@@ -65,16 +67,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = "survey/2"
-"""Form of the store; 2: what samplers and networks tell of themselves is in it."""
-
 FORMATS = ("fits", "ecsv", "parquet")
 
 ADDITIVE = ("dex(Msun)", "dex(Lsun)", "dex(Msun / yr)")
 """Units of results that are sums over the parts of a galaxy."""
-
-Entry = dict[str, str | float]
-"""What the catalogue and the manifest tell of a galaxy."""
 
 _OF_BINS = ("n_pix", "flux", "flux_err", "snr", "coverage", "n_pieces", "compactness", "sed_chi2")
 _OF_FITS = (*NUMBERS, "flags", "model_flux")
@@ -82,11 +78,6 @@ _MOMENTS = ("mean", "std")
 _RATIO = "redshift_ratio"
 """What a galaxy's SEDs together tell of its redshift, an attribute of its fit."""
 
-_PATHS = {
-    "maps": "file of the maps in the run's folder",
-    "maps_fits": "file of the maps as FITS",
-    "summary_png": "file of a picture of the maps",
-}
 _PLACE = {"units": "", "long_name": "place of the bin's galaxy in the group of galaxies"}
 _OF_RATIO = {"units": "", "long_name": "ln of p(z given all SEDs) over p(z), by a network"}
 _FIRST = {"units": "", "long_name": "the galaxy's first row in the group of bins; -1 for none"}
@@ -141,18 +132,18 @@ def collect(run: Run, *, formats: Sequence[str] = FORMATS, shard: int = SHARD) -
         )
     path, entries = run.store / STORE, _entries(run)
     if (path / "zarr.json").is_file() and not is_whole_store(run.store):
-        before = _Before([], xr.Dataset())
+        before = CollectedBefore()
     else:
-        before = _Before.of(path, bands=_bands(run), shard=shard)
+        before = CollectedBefore.of(path, bands=_bands(run), shard=shard)
     try:
         return _collect(run, entries, before, formats, shard)
     except DamagedStoreError as error:
         logger.warning("%s", error)
-        return _collect(run, entries, _Before([], xr.Dataset()), formats, shard)
+        return _collect(run, entries, CollectedBefore(), formats, shard)
 
 
 def _collect(
-    run: Run, entries: list[Entry], before: _Before, formats: Sequence[str], shard: int
+    run: Run, entries: list[Entry], before: CollectedBefore, formats: Sequence[str], shard: int
 ) -> Collected:
     """Write store and tables, with what was collected before as far as it holds."""
     path = run.store / STORE
@@ -209,57 +200,21 @@ def _entry(
     return entry | {word: float(str(row[word])) for word in ("ra", "dec", "redshift")}
 
 
-@dataclass(frozen=True)
-class _Before:
-    """What was collected last time."""
-
-    entries: list[Entry]
-    galaxies: xr.Dataset
-    rows: StoredRows | None = None
-
-    @classmethod
-    def of(cls, path: Path, *, bands: list[str], shard: int) -> _Before:
-        """Return the store as it is; nothing if there is none of these bands."""
-        try:
-            galaxies = load_group(path, GALAXIES)
-            stored = StoredRows(path, BINS, shard=shard)
-        except (StoreError, DamagedError):
-            return cls([], xr.Dataset())
-        if galaxies.attrs.get("schema") != SCHEMA or list(galaxies["band"].values) != bands:
-            return cls([], xr.Dataset())
-        if not set(ENTRY) <= set(galaxies.variables):
-            return cls([], xr.Dataset())
-        columns = {name: list(galaxies[name].values.tolist()) for name in ENTRY}
-        entries = [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        ]
-        return cls(entries, galaxies, stored)
-
-    def find(self) -> dict[tuple[str, ...], int]:
-        """Return the place of each galaxy by its name and the keys of bins and fits."""
-        return {_content(entry): i for i, entry in enumerate(self.entries)}
-
-
-def _content(entry: Entry) -> tuple[str, ...]:
-    """Return what decides a galaxy's rows."""
-    stages = (BINS, "fit", INTEGRATED, PROFILES, RADIAL)
-    return tuple(str(entry[name]) for name in ("id", *(f"{stage}_key" for stage in stages)))
-
-
-def _write_store(run: Run, part: Path, entries: list[Entry], before: _Before, shard: int) -> int:
+def _write_store(
+    run: Run, part: Path, entries: list[Entry], before: CollectedBefore, shard: int
+) -> int:
     """Write the store; return the number of galaxies that were read."""
     bands, places = _bands(run), before.find()
     facts: list[dict[str, xr.Variable]] = []
     writer: RowWriter | None = None
     n_read = first = 0
     for index, entry in enumerate(entries):
-        place = places.get(_content(entry))
+        place = places.get(content_of(entry))
         if not (entry["fit_key"] and entry["bins_key"]):
             facts.append(_profiles(run, entry, bands))
             continue
         if place is not None and before.rows is not None:
-            fact, pieces = _as_before(before.galaxies.isel(galaxy=place), before.rows)
+            fact, pieces = as_before(before.galaxies.isel(galaxy=place), before.rows)
         else:
             fact, pieces = _galaxy(run, entry, bands)
             n_read += bool(fact)
@@ -285,24 +240,6 @@ def _coordinates(ds: xr.Dataset) -> xr.Dataset:
     """Return the coordinates of rows alone."""
     names = [name for name in ("quantile", "band") if name in ds.coords]
     return xr.Dataset(coords={name: ds[name].variable for name in names}, attrs={"schema": SCHEMA})
-
-
-def _as_before(
-    galaxy: xr.Dataset, stored: StoredRows
-) -> tuple[dict[str, xr.Variable], Iterator[xr.Dataset]]:
-    """Return what is known of a galaxy, and its rows, from the store as it was."""
-    own = {*ENTRY, *_PATHS, "first_bin"}
-    fact = {
-        str(name): value.variable for name, value in galaxy.data_vars.items() if name not in own
-    }
-    if not str(galaxy[f"{PROFILES}_key"].values):  # those of others are NaN here
-        fact = {name: value for name, value in fact.items() if not name.startswith(PREFIX)}
-    if not str(galaxy[f"{RADIAL}_key"].values):
-        fact = {name: value for name, value in fact.items() if name not in SIZES}
-    first, n_bin = int(galaxy["first_bin"]), int(galaxy["n_bin"])
-    if n_bin == 0:
-        return {}, iter(())
-    return fact, stored.rows(first, first + n_bin)
 
 
 def _galaxy(
@@ -348,10 +285,7 @@ def _profiles(run: Run, entry: Entry, bands: list[str]) -> dict[str, xr.Variable
     if not entry[f"{PROFILES}_key"]:
         return {}
     task = Task(str(entry["id"]), PROFILES, "", str(entry[f"{PROFILES}_key"]))
-    try:
-        kpc = kpc_per_arcsec(run.config.models, redshift=float(entry["redshift"]))
-    except DataError:
-        kpc = np.nan
+    kpc = known_kpc_per_arcsec(run.config.models, redshift=float(entry["redshift"]))
     return profile_facts(read(task.path(run.store)), bands=bands, kpc_per_arcsec=kpc)
 
 
@@ -420,7 +354,7 @@ def _galaxies(run: Run, entries: list[Entry], facts: list[dict[str, xr.Variable]
         empty = np.full(form.shape, 0 if form.dtype.kind == "i" else np.nan, form.dtype)
         values = np.stack([fact[name].values if name in fact else empty for fact in facts])
         columns[name] = xr.Variable(("galaxy", *form.dims), values, form.attrs)
-    for name, meaning in _PATHS.items():
+    for name, meaning in PATHS.items():
         paths = [_path(run, entry, name) for entry in entries]
         columns[name] = xr.Variable("galaxy", _typed(paths), {"units": "", "long_name": meaning})
     bands = xr.Variable("band", _typed(_bands(run)), {"units": "", "long_name": "band"})

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+SCHEMA = "survey/2"
+"""Form of the store; 2: what samplers and networks tell of themselves is in it."""
+
 STORE = "survey.zarr"
 GALAXIES, BINS, INTEGRATED = "galaxies", "bins", "integrated"
 PROFILES, RADIAL = "morphology", "radial"
@@ -46,6 +49,16 @@ ENTRY: dict[str, dict[str, str]] = {
     },
 }
 """What the catalogue and the manifest tell of a galaxy."""
+
+Entry = dict[str, str | float]
+"""Its values."""
+
+PATHS = {
+    "maps": "file of the maps in the run's folder",
+    "maps_fits": "file of the maps as FITS",
+    "summary_png": "file of a picture of the maps",
+}
+"""Columns of the table of galaxies that name files."""
 
 
 @dataclass(frozen=True, slots=True)

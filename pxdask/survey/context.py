@@ -11,7 +11,7 @@ from pxdask.core.config import SurveyConfig
 from pxdask.core.errors import ConfigError, DamagedError
 from pxdask.core.files import write_text
 from pxdask.core.remote import local_copy
-from pxdask.survey.products import Products, store_products, used_filters
+from pxdask.survey.products import MODELS, Products, store_products, used_filters
 from pxdask.survey.work import RunContext
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 HISTORY = "history"
 """Folder of a run: settings that it had, and the products made for each, by the settings' key."""
-
-MODELS = "models"
 
 
 def save_products(folder: Path, config: SurveyConfig, products: Products) -> None:

@@ -19,8 +19,9 @@ from pxdask.io.model_store import (
 )
 from pxdask.sps import make_model_set
 from pxdask.sps.model_grid import make_model_grid
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
-from pxdask.survey.products import load_curves, load_ssp, store_products
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
+from pxdask.survey.products import chosen_curves, load_ssp, store_products
 from pxdask.survey.stored_models import library_attrs
 from pxdask.survey.threads import one_thread
 
@@ -76,8 +77,7 @@ class ModelJob:
 
     def models(self, start: int, stop: int) -> xr.Dataset:
         """Return some models of the set; the same, to the last bit, in whatever slice."""
-        curves = load_curves(self.products.filters)
-        ssp, filters = load_ssp(self.products.ssp), tuple(curves[name] for name in self.names)
+        ssp, filters = load_ssp(self.products.ssp), chosen_curves(self.products, self.names)
         common: dict[str, Any] = {
             "settings": self.settings,
             "seed": self.seed,

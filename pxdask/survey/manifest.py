@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pxdask.core.files import Lines
+    from pxdask.survey.plan import Task
 
 Outcome = Literal["done", "existed", "failed", "blocked", "removed"]
 
@@ -63,6 +64,11 @@ class Record:
     cpu_s: float = 0.0
     ended: float = 0.0
     config: str = ""
+
+    @classmethod
+    def of(cls, task: Task, outcome: Outcome, *, config: str = "") -> Record:
+        """Return what became of a task of a plan."""
+        return cls(task.galaxy_id, task.stage, task.part, task.key, outcome, config=config)
 
     @property
     def ok(self) -> bool:

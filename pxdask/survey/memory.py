@@ -25,10 +25,9 @@ from pxdask.images import Grid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pxdask.core.config import BinConfig, SurveyConfig
+    from pxdask.core.config import BinConfig
     from pxdask.core.fits import FitConfig
     from pxdask.core.morphology import MorphologyConfig
-    from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.pipeline import Pipeline
 
 BASE = 450e6
@@ -171,22 +170,17 @@ def within_memory(need: float, what: str) -> Iterator[None]:
         yield
 
 
-def stage_memory(
-    pipeline: Pipeline, inputs: GalaxyInputs, config: SurveyConfig, stages: Iterable[str]
-) -> Mapping[str, float]:
+def stage_memory(pipeline: Pipeline, stages: Iterable[str]) -> Mapping[str, float]:
     """Return the memory that a galaxy's tasks take at their peak, by stage [byte].
 
     Parameters
     ----------
     pipeline : Pipeline
         Of the galaxy.
-    inputs : GalaxyInputs
-        Its grid and headers.
-    config : SurveyConfig
-        Settings.
     stages : iterable of str
         Stages that are to be carried out. For the fit, it is that of one block of bins.
     """
+    inputs, config = pipeline.inputs, pipeline.config
     n_band, n_pix = len(inputs.bands), math.prod(inputs.grid.shape)
     ifs = inputs.ifs.header.shape if inputs.ifs is not None else (0, 0, 0)
     chunk = min(ifs[0], config.ifs.chunk) if config.ifs is not None else 0
@@ -205,10 +199,10 @@ def stage_memory(
     }
     wanted = set(stages)
     if "image" in wanted:
-        read = max(_n_read(pipeline, inputs, band.name) for band in inputs.bands)
+        read = max(_n_read(pipeline, band.name) for band in inputs.bands)
         needs["image"] = _IMAGE * max(read, n_pix)
     if "morphology" in wanted and config.morphology is not None:
-        largest = max(_n_read(pipeline, inputs, band) for band in pipeline.profiled)
+        largest = max(_n_read(pipeline, band) for band in pipeline.profiled)
         needs["morphology"] = profile_memory(config.morphology, 1) + _IMAGE * largest
     if config.radial is not None:
         n_draws, n_bin = config.radial.n_draws, _most_bins(config.binning, n_pix=n_pix)
@@ -246,9 +240,9 @@ def _most_bins(binning: BinConfig, *, n_pix: int) -> float:
     return n_pix / 3 / max(1.0, least.get(binning.method, 1.0))
 
 
-def _n_read(pipeline: Pipeline, inputs: GalaxyInputs, band: str) -> int:
+def _n_read(pipeline: Pipeline, band: str) -> int:
     """Return about how many pixels of a band's image are read."""
-    header, grid = inputs.headers[band], inputs.grid
+    header, grid = pipeline.inputs.headers[band], pipeline.inputs.grid
     own = Grid(header.wcs, header.shape).pixel_scale
     margin = 2 * pipeline.margin_pix(band)
     sides = (

@@ -43,8 +43,9 @@ class Task:
     key: str
 
     def path(self, root: Path, suffix: str = SUFFIX) -> Path:
-        """Where the output of this task is, or will be."""
-        return output_path(root, self.galaxy_id, self.stage, self.part, self.key, suffix)
+        """Where the output of this task is, or will be: always in the galaxy's folder."""
+        name = file_name(self.stage, self.part, self.key)
+        return galaxy_folder(root, self.galaxy_id) / f"{name}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,6 @@ def seal_path(root: Path, galaxy_id: str) -> Path:
     """Return the file that tells that a galaxy is finished; see `pxdask.survey.care.seals`."""
     folder = galaxy_folder(root / SEALS, galaxy_id)
     return folder.with_name(f"{folder.name}.json")
-
-
-def output_path(
-    root: Path, galaxy_id: str, stage: str, part: str, key: str, suffix: str = SUFFIX
-) -> Path:
-    """Return the file that holds one output; no word can lead out of the galaxy's folder."""
-    return galaxy_folder(root, galaxy_id) / f"{file_name(stage, part, key)}{suffix}"
 
 
 def block_tasks(galaxy_id: str, key: str, *, n_bin: int, block_size: int) -> list[Task]:

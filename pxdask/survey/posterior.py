@@ -19,7 +19,7 @@ from pxdask.io.stores import is_published, publish, read
 from pxdask.sps import make_model_set
 from pxdask.sps.libraries import ModelLibrary
 from pxdask.sps.model_grid import at_redshift, make_model_grid
-from pxdask.survey.products import shared_ends, ssp_dataset
+from pxdask.survey.products import shared_ends, ssp_dataset, under_names
 from pxdask.survey.stored_models import library_models
 
 if TYPE_CHECKING:
@@ -91,12 +91,7 @@ class ModelSource:
 
     def _drawn(self, redshift: float | None) -> xr.Dataset:
         """Return the drawn set, with the bands' names."""
-        models = self._models(redshift)
-        names = np.array(list(self.curves), dtype=object)
-        return models.assign_coords(
-            band=("band", names, models["band"].attrs),
-            pivot_wave=("band", models["pivot_wave"].values, models["pivot_wave"].attrs),
-        )
+        return under_names(self._models(redshift), list(self.curves))
 
     def _models(self, redshift: float | None) -> xr.Dataset:
         """Return the drawn set: stored, between redshifts that are shared, or made for one."""

@@ -36,7 +36,7 @@ from pxdask.survey.networks.checks import check_network
 from pxdask.survey.products import known_filters, ssp_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from astropy.table import Table
 
@@ -120,7 +120,6 @@ def preflight(
     *,
     root: str,
     store: Path,
-    tick: Callable[[], None] = lambda: None,
     at_most: int | None = None,
 ) -> Preflight:
     """Open the headers of all files and check filters, PSFs, units, positions and disk space.
@@ -135,8 +134,6 @@ def preflight(
         What ``{data_root}`` stands for.
     store : Path
         Where the run will write; its disk is checked.
-    tick : callable
-        Called after each galaxy.
     at_most : int, optional
         Galaxies to look at, evenly spread over a catalogue that has more; default: all. The space
         that the run will take is that of these, scaled up.
@@ -165,7 +162,6 @@ def preflight(
                 used.setdefault(name, []).append(str(galaxy["id"]))
             for path, note in seen.notes:
                 odd.setdefault(note, []).append(path)
-            tick()
     for name, reason in known_filters(used).items():
         everywhere = len(used[name]) == len(galaxies)
         problems += [Problem(galaxy, "", reason) for galaxy in ([""] if everywhere else used[name])]

@@ -29,7 +29,7 @@ from pxdask.survey.inspect import resolved_bands
 from pxdask.survey.stored_models import check_library, library_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import xarray as xr
     from astropy.table import Table
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from pxdask.core.bandpass import Filter
     from pxdask.core.config import SurveyConfig
     from pxdask.io.catalog_file import CatalogFile
+
+MODELS = "models"
+"""Folder of a run that holds what all its galaxies share."""
 
 N_CACHED_MODEL_SETS = 2
 """Model sets a worker keeps: its galaxy's and the next one's."""
@@ -92,7 +95,7 @@ def store_products(root: Path, models: ModelConfig, filter_names: Iterable[str])
         If the SSP source, a filter, a prior or a derived quantity is not known or cannot be
         used, or a library was made with others.
     """
-    folder = root / "models"
+    folder = root / MODELS
     curves = load_filters(sorted(set(filter_names)))
     ssp = ssp_dataset(models.ssp)
     check_models(ssp, models)
@@ -218,8 +221,13 @@ def model_set(
     """
     own = None if "redshift" in settings.priors else redshift
     models = _models(products, settings.model_dump_json(), tuple(bands.values()), own, seed)
+    return under_names(models, list(bands))
+
+
+def under_names(models: xr.Dataset, bands: Sequence[str]) -> xr.Dataset:
+    """Return models whose bands have other names, in the same order."""
     return models.assign_coords(
-        band=("band", np.array(list(bands), dtype=object), models["band"].attrs),
+        band=("band", np.array(bands, dtype=object), models["band"].attrs),
         pivot_wave=("band", models["pivot_wave"].values, models["pivot_wave"].attrs),
     )
 
@@ -250,7 +258,7 @@ def _library(
 ) -> ModelLibrary:
     """Return the models at one redshift, or a free one, under the survey's band names."""
     settings, names = ModelConfig.model_validate_json(settings_text), dict(bands)
-    curves = _curves(products, tuple(names.values()))
+    curves = chosen_curves(products, tuple(names.values()))
     return ModelLibrary(
         settings=settings,
         ssp=load_ssp(products.ssp),
@@ -280,7 +288,7 @@ def _models(
         return at_redshift(_shared_grid(products, settings_text, names, ends, seed), redshift)
     return make_model_set(
         load_ssp(products.ssp),
-        _curves(products, names),
+        chosen_curves(products, names),
         redshift=redshift,
         settings=settings,
         seed=seed,
@@ -298,7 +306,7 @@ def _shared_grid(
     """Return models at two redshifts, for all galaxies between, made once a process."""
     return make_model_grid(
         load_ssp(products.ssp),
-        _curves(products, names),
+        chosen_curves(products, names),
         redshifts=ends,
         settings=ModelConfig.model_validate_json(settings_text),
         seed=seed,
@@ -318,8 +326,8 @@ def shared_ends(settings: ModelConfig, redshift: float | None) -> tuple[float, f
     return max(math.expm1(k * step), NEAREST), math.expm1((k + 1) * step)
 
 
-def _curves(products: Products, names: tuple[str, ...]) -> tuple[Filter, ...]:
-    """Return filter curves of the run."""
+def chosen_curves(products: Products, names: tuple[str, ...]) -> tuple[Filter, ...]:
+    """Return filter curves of the run by their names, in their order."""
     curves = load_curves(products.filters)
     return tuple(curves[name] for name in names)
 

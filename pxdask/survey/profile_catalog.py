@@ -17,19 +17,19 @@ from astropy.table import Column, Table
 
 from pxdask.cluster import connect
 from pxdask.core.config import SurveyConfig, data_root
-from pxdask.core.cosmology import kpc_per_arcsec
 from pxdask.core.errors import ClusterError, ConfigError, DataError, PxdaskError
 from pxdask.core.morphology import MorphologyConfig
 from pxdask.core.rows import column_units
 from pxdask.io.catalog import read_catalog, rows
 from pxdask.morphology.stage import absent_extra, fit_galaxies
 from pxdask.morphology.stamps import make_stamps, segment_radius
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.inspect import GalaxyInputs, open_headers, resolved_bands, stamp_grid, star_list
 from pxdask.survey.memory import profile_memory, within_memory
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.products import store_filters
-from pxdask.survey.profile_facts import PREFIX, profile_facts
+from pxdask.survey.profile_facts import PREFIX, known_kpc_per_arcsec, profile_facts
 from pxdask.survey.threads import one_thread
 
 if TYPE_CHECKING:
@@ -255,11 +255,8 @@ def _stamps(galaxy: Mapping[str, object], work: ProfileWork, folder: Path) -> St
 
 def _told(profiles: xr.Dataset, galaxy: Mapping[str, object], work: ProfileWork) -> Cell:
     """Return the columns of a galaxy that has profiles."""
-    try:
-        redshift = float(str(galaxy.get("redshift", "nan")))
-        kpc = kpc_per_arcsec(work.config.models, redshift=redshift)
-    except DataError:
-        kpc = float("nan")
+    redshift = float(str(galaxy.get("redshift", "nan")))
+    kpc = known_kpc_per_arcsec(work.config.models, redshift=redshift)
     bands = [str(name) for name in profiles["band"].values]
     facts = profile_facts(profiles, bands=bands, kpc_per_arcsec=kpc)
     chosen = bands.index(work.band) if work.band else _reference(profiles)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from pxdask.core.cosmology import kpc_per_arcsec
+from pxdask.core.errors import DataError
 from pxdask.core.flags import flag_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from pxdask.core.models import ModelConfig
 
     Floats = NDArray[np.float64]
 
@@ -84,6 +88,14 @@ def profile_facts(
     flags = {**flag_attrs(), "long_name": "quality flags of the profiles"}
     facts[f"{PREFIX}flags"] = xr.Variable((), np.int32(one["flags"].values), flags)
     return facts
+
+
+def known_kpc_per_arcsec(models: ModelConfig, *, redshift: float) -> float:
+    """Return the proper size of an arcsecond [kpc]; NaN at a redshift that gives none."""
+    try:
+        return kpc_per_arcsec(models, redshift=redshift)
+    except DataError:
+        return float("nan")
 
 
 def parameters(profiles: xr.Dataset) -> list[str]:

@@ -56,14 +56,17 @@ class RunRecords:
     @property
     def versions(self) -> dict[str, str]:
         """Versions of the packages that the run was begun with."""
-        facts = json.loads((self.store / RUN).read_text(encoding="utf-8"))
-        return {str(name): str(which) for name, which in facts.get("versions", {}).items()}
+        return self._texts("versions")
 
     @property
     def checksums(self) -> dict[str, str]:
         """Checksums of its own copies of settings and catalogue, by name; of older runs none."""
+        return self._texts("checksums")
+
+    def _texts(self, fact: str) -> dict[str, str]:
+        """Return texts by name of which the run took note when it was begun; of older runs none."""
         facts = json.loads((self.store / RUN).read_text(encoding="utf-8"))
-        return {str(name): str(digest) for name, digest in facts.get("checksums", {}).items()}
+        return {str(name): str(text) for name, text in facts.get(fact, {}).items()}
 
     @property
     def catalog(self) -> Table:

@@ -226,7 +226,7 @@ class Driver:
                 self._waiting.append(galaxy)
                 continue
             for task in tasks:
-                record = Record(task.galaxy_id, task.stage, task.part, task.key, "existed")
+                record = Record.of(task, "existed")
                 self.outcomes[record.stage, record.outcome] += 1
                 self._watcher.done(record)
 
@@ -401,7 +401,7 @@ class Driver:
         for task in plan.existing:
             if (task.galaxy_id, task.stage, task.part) in galaxy.noted:
                 continue
-            self._note(galaxy, Record(task.galaxy_id, task.stage, task.part, task.key, "existed"))
+            self._note(galaxy, Record.of(task, "existed"))
 
     def _failed_before(self, galaxy: _Galaxy, tasks: Iterable[Task]) -> list[Record]:
         """Return the records of tasks that failed for good, with the same key."""

@@ -118,9 +118,7 @@ def _carry(galaxy: Mapping[str, object], run: RunContext, calls: Calls, deadline
     plan = calls.plan(galaxy, run)
     if isinstance(plan, Record):
         return Share((plan,), finished=True)
-    records = [
-        Record(one.galaxy_id, one.stage, one.part, one.key, "existed") for one in plan.existing
-    ]
+    records = [Record.of(task, "existed") for task in plan.existing]
     made: list[Record] = []
     for task in _steps(plan, run, made):
         if time.monotonic() > deadline:

@@ -24,7 +24,8 @@ from pxdask.core.rows import column_units
 from pxdask.io.catalog_file import CatalogFile, write_catalog
 from pxdask.io.stores import checksum
 from pxdask.survey.context import save_products, save_settings
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.networks.given import survey_network
 from pxdask.survey.plan import GALAXIES, from_stage_on

@@ -74,8 +74,7 @@ def run_task(
     record : Record
         Never an exception for what is wrong with the galaxy: that is the record's error.
     """
-    config = run.config.key()
-    record = Record(task.galaxy_id, task.stage, task.part, task.key, "done", config=config)
+    record = Record.of(task, "done", config=run.config.key())
     # an executor has no record of a task that ended in a defect
     if not all(
         earlier is not None and (earlier.ok or earlier.stage in HARMLESS) for earlier in after

@@ -112,7 +112,7 @@ def make_plan(galaxy: Mapping[str, object], run: RunContext) -> GalaxyPlan:
     missing = _needed(tasks, set(existing))
     bins = Task(galaxy_id, "bins", "", keys.bins)
     n_bin = n_bin_of(bins, run) if bins in existing and missing else -1
-    memory = stage_memory(pipeline, inputs, run.config, {task.stage for task in missing})
+    memory = stage_memory(pipeline, {task.stage for task in missing})
     return GalaxyPlan(inputs, keys, missing, existing, n_bin, begun, memory)
 
 

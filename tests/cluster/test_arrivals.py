@@ -11,7 +11,7 @@ from pxdask.cluster.admission import Stranger, own_versions
 from pxdask.cluster.arrivals import Arrivals, is_of_job
 from pxdask.cluster.supervisor import Sight, Supervision, WorkerSight
 from pxdask.core.errors import ClusterError
-from pxdask.survey.executors import DaskExecutor
+from pxdask.survey.dask_executor import DaskExecutor
 from tests.cluster.disturbance import once
 from tests.survey.hazards import work
 from tests.survey.mini import outputs

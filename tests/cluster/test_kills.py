@@ -10,7 +10,7 @@ import yaml
 import pxdask
 from pxdask.cluster.supervisor import Supervision
 from pxdask.core.errors import ClusterError
-from pxdask.survey.executors import DaskExecutor
+from pxdask.survey.dask_executor import DaskExecutor
 from tests.cluster.conftest import N_GALAXY
 from tests.cluster.disturbance import (
     N_DONE,

@@ -6,7 +6,7 @@ import pytest
 
 import pxdask
 from pxdask.cluster.supervisor import Supervision
-from pxdask.survey.executors import DaskExecutor
+from pxdask.survey.dask_executor import DaskExecutor
 from tests.cluster.conftest import N_GALAXY
 from tests.cluster.disturbance import check, n_finished, once
 from tests.survey.hazards import count, work

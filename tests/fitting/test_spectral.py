@@ -1,120 +1,41 @@
-import logging
+"""What spectra tell of SEDs."""
+
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-import xarray as xr
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import legendre
 
-from pxdask.core.bandpass import Filter
 from pxdask.core.config import FitConfig
 from pxdask.core.flags import Flag
 from pxdask.core.models import ModelConfig
-from pxdask.core.schema import SSP
-from pxdask.fitting.rdsps import RdspsFitter
 from pxdask.fitting.seds import Seds
 from pxdask.fitting.spectral import SpectralRdsps
 from pxdask.fitting.spectral_data import (
     fitted_wavelengths,
-    likelihood_of_spectrum,
-    spectral_data,
 )
-from pxdask.fitting.stage import join_blocks
-from pxdask.sps import PhotometryEngine, synthetic_ssp
+from pxdask.sps import PhotometryEngine
 from pxdask.sps.libraries import make_library
 from pxdask.sps.observed import observer_of
 from pxdask.testing import check_fitter, digest
+from tests.fitting.lined import (
+    BANDS,
+    CONFIG,
+    LSF,
+    MASS,
+    WAVE,
+    X,
+    Z,
+    fit_of,
+    fitter,
+    library,
+    lined_ssp,
+    mocks,
+)
 from tests.paths import real_data
-
-Z = 0.03
-MASS = 1e9
-WAVE = np.arange(4150.0, 6650.0, 2.5)
-LSF = np.full(WAVE.size, 3.5)
-X = 2 * (WAVE - WAVE[0]) / (WAVE[-1] - WAVE[0]) - 1
-BANDS = tuple(
-    Filter(name, np.array([0.9, 0.95, 1.05, 1.1]) * wave, np.array([0.0, 1.0, 1.0, 0.0]))
-    for name, wave in {"u": 3600.0, "g": 4800.0, "i": 7600.0, "j": 12500.0}.items()
-)
-CONFIG = ModelConfig(
-    nebular=False, n_models=2048, derived=("log_mw_age",), priors={"log_tau": 0.5, "dust2": 0.3}
-)
-
-
-@cache
-def lined_ssp():
-    """Populations whose lines tell age (4200, 4500) and metallicity (5175, 5270) apart."""
-    plain = synthetic_ssp(n_wave=300)
-    old = plain["wave_edges"].values
-    edges = np.concatenate([old[old < 3690], np.arange(3700.0, 7000.0), old[old > 7010]])
-    wave = 0.5 * (edges[1:] + edges[:-1])
-    values = {name: plain[name].values for name in SSP.variables}
-    for name in [n for n, var in SSP.variables.items() if "wave" in var.dims and n != "wave"]:
-        flat = values[name].reshape(-1, values[name].shape[-1]).astype(float)
-        rows = np.array([np.interp(wave, plain["wave"].values, row) for row in flat])
-        values[name] = rows.reshape(*values[name].shape[:-1], wave.size)
-    values |= {"wave": wave, "wave_edges": edges}
-    age = np.clip((values["log_age"] - 7) / 3, 0, 1)[None, :, None]
-    metal = np.clip((values["log_z"] + 2) / 2.5, 0, 1)[:, None, None]
-    shape = {at: np.exp(-0.5 * ((wave - at) / 4.0) ** 2) for at in (4200, 4500, 5175, 5270)}
-    depth = 0.6 * age * (shape[4200] + shape[4500]) + 0.6 * metal * (shape[5175] + shape[5270])
-    values["flux"] = values["flux"] * (1 - depth)
-    return SSP.validate(
-        xr.Dataset(
-            {
-                name: (var.dims, np.asarray(values[name], var.dtype), SSP.attrs(name))
-                for name, var in SSP.variables.items()
-            },
-            attrs=plain.attrs,
-        )
-    )
-
-
-@cache
-def library(n_model=2048, *, free=False):
-    config = CONFIG.model_copy(update={"n_models": n_model})
-    if free:
-        priors = {**CONFIG.priors, "redshift": {"low": 0.025, "high": 0.035}}
-        config = ModelConfig(nebular=False, n_models=n_model, priors=priors)
-    return make_library(lined_ssp(), BANDS, settings=config, redshift=None if free else Z, seed=3)
-
-
-@cache
-def mocks(n_sed=8, *, snr=30.0, noise=True):
-    """SEDs of models that are not in the library, and their truth."""
-    rng = np.random.default_rng(7)
-    truth = {"log_age": rng.uniform(-0.3, 0.9, n_sed), "logzsol": rng.uniform(-1.2, 0.2, n_sed)}
-    engine = PhotometryEngine(lined_ssp(), BANDS, redshift=Z, settings=CONFIG)
-    flux = MASS * engine.flux(truth).astype(float)
-    truth |= engine.derived(truth)
-    parameters = {name: truth[name] for name in engine.parameters}
-    seen = observer_of(library(), wave=WAVE, lsf_fwhm=LSF).spectra(parameters)
-    spectrum = MASS * seen.astype(float)
-    flux_err, spectrum_err = flux / 10, spectrum / snr
-    if noise:
-        flux = flux + flux_err * rng.standard_normal(flux.shape)
-        spectrum = spectrum + spectrum_err * rng.standard_normal(spectrum.shape)
-    keys = tuple(("mock", i) for i in range(n_sed))
-    seds = Seds(
-        flux, flux_err, keys, wave=WAVE, lsf_fwhm=LSF, spectrum=spectrum, spectrum_err=spectrum_err
-    )
-    return seds, truth
-
-
-def fitter(*, likelihood="gaussian", max_memory=2.0, n_samples=0, **spectrum):
-    return SpectralRdsps(
-        FitConfig(
-            systematic_error=0.0, likelihood=likelihood, max_memory=max_memory,
-            n_samples=n_samples, spectrum={"clip_sigma": 0.0, **spectrum},
-        )
-    )  # fmt: skip
-
-
-def fit_of(seds, *, of=None, **settings):
-    return fitter(**settings).prepare(of or library()).fit(seds)
 
 
 def test_promises_of_a_fitter():
@@ -180,78 +101,6 @@ def test_a_polynomial_of_the_order_changes_neither_fit_nor_parameters(coefficien
     np.testing.assert_allclose(fit["log_mass"].values[:, 1], log_mass, atol=1e-3)
 
 
-def test_emission_lines_do_not_count():
-    seds, _ = mocks(n_sed=3)
-    lit = seds.spectrum.copy()
-    rest = WAVE / (1 + Z)
-    for line in (4862.68, 4960.30, 5008.24):
-        lit[:, np.abs(rest - line) < 9] *= 3
-    plain, with_lines = fit_of(seds), fit_of(replace(seds, spectrum=lit))
-    assert digest(with_lines) == digest(plain)
-    seen = fit_of(replace(seds, spectrum=lit), mask_lines=False)
-    assert np.all(seen["spectrum_chi2"].values > 10 * plain["spectrum_chi2"].values)
-
-
-def test_lines_are_left_out_wherever_a_free_redshift_may_move_them(caplog):
-    seds, _ = mocks(n_sed=1)
-    settings_ = fitter().settings
-    with caplog.at_level(logging.INFO):
-        data = spectral_data(seds, library(free=True), settings=settings_)
-    ends = 0.025, 0.035
-    count = np.ones(WAVE.size, bool)
-    for z in np.linspace(*ends, 201):
-        count &= fitted_wavelengths(WAVE, redshifts=(z, z), settings=settings_.spectrum)
-    fitted = fitted_wavelengths(WAVE, redshifts=ends, settings=settings_.spectrum)
-    # masks and range of redshifts are intervals: their ends differ by rounding alone
-    assert np.count_nonzero(fitted != count) <= 2
-    n_fixed = np.count_nonzero(
-        fitted_wavelengths(WAVE, redshifts=(Z, Z), settings=settings_.spectrum)
-    )
-    assert np.count_nonzero(fitted) < n_fixed
-    assert f"of {WAVE.size} wavelengths are fitted" in caplog.text
-    assert "redshift from 0.025 to 0.035" in caplog.text
-    assert data.targets[0].n_used <= np.count_nonzero(fitted)
-
-
-def test_clipping_drops_a_cosmic_ray():
-    seds, _ = mocks(n_sed=3)
-    hit = seds.spectrum.copy()
-    place = np.abs(WAVE - 5300 * (1 + Z)).argmin()
-    hit[:, place] *= 5
-    clean = seds.spectrum_err.copy()
-    clean[:, place] = np.nan
-    hit_fit = fit_of(replace(seds, spectrum=hit), clip_sigma=8.0, clip_rounds=3)
-    want = fit_of(replace(seds, spectrum_err=clean), clip_sigma=8.0)
-    for name in ("log_age", "logzsol", "log_mass", "spectrum_n_used", "spectrum_chi2"):
-        np.testing.assert_allclose(hit_fit[name], want[name], rtol=1e-9)
-    unclipped = fit_of(replace(seds, spectrum=hit))
-    assert np.all(unclipped["spectrum_chi2"].values > want["spectrum_chi2"].values + 1000)
-    some = fit_of(seds, clip_sigma=2.0)
-    # 4.6 % of a Gaussian
-    share = some["spectrum_n_used"].values / fit_of(seds)["spectrum_n_used"].values
-    assert np.all((share > 0.92) & (share < 0.98))
-
-
-def test_an_sed_without_a_spectrum_is_fitted_by_its_photometry():
-    seds, _ = mocks(n_sed=4)
-    spectrum = seds.spectrum.copy()
-    spectrum[[0, 2]] = np.nan
-    spectrum[3, 4:] = np.nan  # four wavelengths determine a cubic, and nothing else
-    mixed = fit_of(replace(seds, spectrum=spectrum), n_samples=5)
-    plain = RdspsFitter(fitter(n_samples=5).settings).prepare(library()).fit(seds)
-    full = fit_of(seds, n_samples=5)
-    for name in ("log_mass", "log_mass_mean", "log_mass_samples", "chi2", "flags", "model_flux"):
-        np.testing.assert_array_equal(mixed[name][[0, 2, 3]], plain[name][[0, 2, 3]])
-        np.testing.assert_array_equal(mixed[name][1], full[name][1])
-    assert np.isnan(mixed["spectrum_chi2"].values[[0, 2, 3]]).all()
-    np.testing.assert_array_equal(mixed["spectrum_n_used"].values[[0, 2, 3]], 0)
-    assert np.isnan(mixed["model_spectrum"].values[0]).all()
-    nothing = fit_of(replace(seds, spectrum=np.full_like(spectrum, np.nan)), n_samples=5)
-    # blocks of SEDs can be joined whatever is in them
-    assert set(nothing.variables) == set(full.variables)
-    assert nothing.sizes == full.sizes
-
-
 @pytest.mark.parametrize("order", [None, 3])
 def test_results_do_not_depend_on_neighbours_or_memory(order):
     seds, _ = mocks()
@@ -262,31 +111,6 @@ def test_results_do_not_depend_on_neighbours_or_memory(order):
         assert digest(alone) == digest(fit.isel(bin=rows))
     # 0.4 of this would not hold 2,048 spectra, nor 0.2 the sums of more than two SEDs
     assert digest(fit_of(seds, max_memory=6e-4, **settings)) == digest(fit)
-
-
-def test_a_spectrum_that_no_model_fits_is_told_the_same_alone():
-    seds, _ = mocks(n_sed=3)
-    spectrum = seds.spectrum.copy()
-    spectrum[1] *= -1
-    some = replace(seds, spectrum=spectrum)
-    fit = fit_of(some, polynomial_order=0)
-    assert digest(fit_of(some.rows(1, 2), polynomial_order=0)) == digest(fit.isel(bin=[1]))
-    assert np.isnan(fit["log_mass"].values[1]).all()
-    assert fit["spectrum_n_used"].values[1] == 0
-
-
-def test_blocks_with_and_without_spectra_can_be_joined():
-    seds, _ = mocks()
-    spectrum = seds.spectrum.copy()
-    spectrum[:3] = np.nan
-    some = replace(seds, spectrum=spectrum)
-    blocks = [
-        fit_of(some.rows(start, stop)).assign_attrs(bin_start=start, bin_stop=stop)
-        for start, stop in ((0, 3), (3, 8))
-    ]
-    joined = join_blocks(blocks)
-    whole = fit_of(some).assign_attrs(bin_start=0, bin_stop=8)
-    assert digest(joined) == digest(whole)
 
 
 def test_one_band_and_a_spectrum():
@@ -332,76 +156,12 @@ def test_shared_amplitude_equals_a_direct_evaluation(likelihood):
     np.testing.assert_allclose(fit["polynomial"], 1)
 
 
-def test_likelihood_for_samplers_is_that_of_the_fit():
-    seds, _ = mocks(n_sed=2)
-    settings_ = fitter().settings
-    data = spectral_data(seds, library(), settings=settings_)
-    models = library().draw()
-    spectra = data.observer.spectra({n: models[n].values for n in ("log_age", "logzsol")})
-    found = likelihood_of_spectrum(spectra, data.targets[1], settings=settings_.spectrum)
-    fit = fit_of(seds, use="spectrum")
-    least = 2 * (data.targets[1].constant - found.ln_likelihood.max())
-    assert least == pytest.approx(fit["spectrum_chi2"].values[1], rel=1e-6)
-    best = np.argmax(found.ln_likelihood)
-    assert found.scale[best] * models["surviving"].values[best] == pytest.approx(MASS, rel=0.6)
-    # without a polynomial, at any amplitude: the best one is the best
-    amplitude = settings_.spectrum.model_copy(update={"polynomial_order": None})
-    at_best = likelihood_of_spectrum(spectra, data.targets[1], settings=amplitude)
-    for factor in (0.97, 1.03):
-        off = likelihood_of_spectrum(
-            spectra, data.targets[1], settings=amplitude, scale=factor * at_best.scale
-        )
-        assert np.all(off.ln_likelihood < at_best.ln_likelihood)
-        # a parabola: (s - best)^2 / (2 err^2)
-        drop = 0.5 * (0.03 * at_best.scale / at_best.scale_err) ** 2
-        np.testing.assert_allclose(at_best.ln_likelihood - off.ln_likelihood, drop, rtol=1e-3)
-
-
 def test_weight_counts_as_so_many_spectra():
     seds, _ = mocks()
     light, full = fit_of(seds, weight=0.01), fit_of(seds)
     assert np.all(light["n_eff"].values > full["n_eff"].values)
     width = [np.diff(fit["logzsol"].values[:, [0, 2]], axis=1).mean() for fit in (light, full)]
     assert width[0] > 2 * width[1]
-
-
-def test_ranges_are_of_the_rest_frame():
-    settings_ = fitter(wave_ranges=((5100.0, 5300.0),), mask_lines=False).settings.spectrum
-    fitted = fitted_wavelengths(WAVE, redshifts=(Z, Z), settings=settings_)
-    rest = WAVE / (1 + Z)
-    np.testing.assert_array_equal(fitted, (rest >= 5100) & (rest <= 5300))
-    wide = fitted_wavelengths(WAVE, redshifts=(0.02, 0.04), settings=settings_)
-    np.testing.assert_array_equal(wide, (WAVE / 1.04 >= 5100) & (WAVE / 1.02 <= 5300))
-    seds, _ = mocks(n_sed=2)
-    fit = fit_of(seds, wave_ranges=((5100.0, 5300.0),), mask_lines=False)
-    assert np.all(fit["spectrum_n_used"].values == np.count_nonzero(fitted))
-
-
-def test_no_wavelength_left_is_said(caplog):
-    seds, _ = mocks(n_sed=2)
-    with caplog.at_level(logging.WARNING):
-        fit = fit_of(seds, wave_ranges=((1000.0, 1100.0),))
-    assert "none of 1000 wavelengths" in caplog.text
-    plain = RdspsFitter(fitter().settings).prepare(library()).fit(seds)
-    np.testing.assert_array_equal(fit["log_mass"], plain["log_mass"])
-    assert np.isnan(fit["model_spectrum"]).all()
-
-
-def test_wrong_unit_and_negative_spectra_are_flagged(caplog):
-    seds, _ = mocks(n_sed=3)
-    strange = np.array([[1e20], [-1.0], [1.0]])
-    other = replace(
-        seds, spectrum=seds.spectrum * strange, spectrum_err=seds.spectrum_err * np.abs(strange)
-    )
-    with caplog.at_level(logging.WARNING):
-        fit = fit_of(other, use="spectrum")
-    flags = fit["flags"].values
-    assert flags[0] & Flag.ODD_FLUX
-    assert flags[1] == Flag.NOT_FITTED
-    assert not flags[2] & (Flag.ODD_FLUX | Flag.NOT_FITTED)
-    assert "the best model has" in caplog.text
-    assert "no model" in caplog.text
-    assert np.isnan(fit["log_mass"].values[1]).all()
 
 
 def test_free_redshift_is_found_by_the_lines():

@@ -17,7 +17,7 @@ from pxdask.fitting.stage import fitter_of
 from pxdask.fitting.target import Sampled
 from pxdask.kernels.amplitude import ln_mean_over_amplitude
 from pxdask.testing import digest
-from tests.fitting.test_spectral import library, mocks
+from tests.fitting.lined import library, mocks
 
 QUICK = {
     "n_walkers": 32, "max_steps": 300, "adapt_steps": 100, "n_components": 4, "min_taus": 20.0,

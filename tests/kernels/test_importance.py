@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pxdask.kernels.importance import pareto_fit, smoothed_weights
+from pxdask.kernels.importance import evened_out, pareto_fit, smoothed_weights
+from pxdask.kernels.likelihood import effective_number
 
 
 def test_equal_weights_by_hand():
@@ -71,3 +72,25 @@ def test_laws(seed, offset, width):
     # the order of weights is kept
     order = np.argsort(ln_weight)
     assert np.all(np.diff(one.share[order]) >= -1e-15)
+
+
+def test_weights_are_evened_out_by_hand():
+    # 1, 1/16, 1/16, 0: 81 / 66 count, and wanted are 1.5, half of the three that are any; of the
+    # square roots 1, 1/4, 1/4: 9/4 over 9/8, which is 2
+    ln_weight = np.array([0.0, -np.log(16), -np.log(16), -np.inf]) + 3
+    found = evened_out(ln_weight, n_eff=100.0, factor=0.5)
+    np.testing.assert_allclose(found, [1, 0.25, 0.25, 0], rtol=1e-14)
+    # fewer are wanted, and there are: the weights are as they were
+    found = evened_out(ln_weight, n_eff=1.2, factor=0.5)
+    np.testing.assert_allclose(found, [1, 1 / 16, 1 / 16, 0], rtol=1e-14)
+    np.testing.assert_array_equal(evened_out(np.array([-7.0]), n_eff=5.0, factor=0.5), 1)
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 1e4), st.floats(1, 300), st.floats(0.3, 0.95))
+def test_as_many_weights_count_as_are_wanted(seed, width, n_eff, factor):
+    ln_weight = width * np.random.default_rng(seed).standard_normal(200)
+    found = evened_out(ln_weight, n_eff=n_eff, factor=factor)
+    assert found.max() == 1
+    assert effective_number(found) >= min(n_eff, 100)
+    # the order of weights is kept
+    assert np.all(np.diff(found[np.argsort(ln_weight)]) >= 0)

@@ -27,6 +27,28 @@ def made(*, n_samples=0, one_bin=False, **changes):
     return {"cube": cube, "bins": bins, "fit": fit, "maps": maps}
 
 
+def radius_of(galaxy):
+    """Return the distance of each pixel of such a galaxy from the middle [arcsec]."""
+    shape = galaxy["bins"]["bin_map"].shape
+    y, x = np.indices(shape) - 0.5 * (np.array(shape)[:, None, None] - 1)
+    return 1.5 * np.hypot(y, x)
+
+
+def rest(galaxy):
+    """Return maps, bins and fit of such a galaxy, in this order."""
+    return {name: galaxy[name] for name in ("maps", "bins", "fit")}
+
+
+def without_values(galaxy):
+    """Return maps, bins and fit of such a galaxy with NaN in place of all quantiles."""
+    dark = {name: ds.copy(deep=True) for name, ds in rest(galaxy).items()}
+    for ds in (dark["maps"], dark["fit"]):
+        for name in ds.data_vars:
+            if "quantile" in ds[name].dims:
+                ds[name].values[:] = np.nan
+    return dark
+
+
 def labels(figure):
     """Return the texts of all axes, colour bars and titles that are shown."""
     axes = [each for ax in figure.axes for each in (ax, *ax.child_axes)]

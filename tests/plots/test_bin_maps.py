@@ -5,15 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pxdask.core.errors import DataError
-from pxdask.plots.bin_maps import by_distance, outer_bin, painted, require_bin
+from pxdask.plots.bin_maps import by_distance, mean_radius, outer_bin, require_bin
 from tests.plots.galaxy import made
 
 MAPS = arrays(np.int32, (4, 5), elements=st.integers(-1, 6))
-
-
-def test_painted_by_hand():
-    found = painted(np.array([5, 7]), np.array([[0, -1], [1, 1]]))
-    np.testing.assert_array_equal(found, [[5.0, np.nan], [7.0, 7.0]])
 
 
 def test_by_distance_by_hand():
@@ -46,6 +41,13 @@ def test_the_outer_bin_by_hand(n_bin, wanted):
 
 def test_of_no_bins_the_outer_one_is_the_central_one():
     assert outer_bin(np.array([[0, 1, 2]]), centre=1, among=np.array([], int)) == 1
+
+
+def test_the_mean_radius_by_hand():
+    """Bin 0 has a pixel without a radius, bin 1 no pixel, bin 2 none with a radius."""
+    bin_map = np.array([[0, 0, 0], [-1, 2, 3]])
+    radius = np.array([[1.0, 4.0, np.nan], [9.0, np.nan, 5.0]])
+    np.testing.assert_array_equal(mean_radius(bin_map, radius), [2.5, np.nan, np.nan, 5.0])
 
 
 def test_a_bin_that_is_not_there_is_named():

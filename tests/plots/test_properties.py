@@ -1,40 +1,22 @@
-"""Figures of properties: maps, profiles and the main sequence hold the posteriors."""
+"""Figures of properties: maps and the main sequence hold the posteriors."""
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from pxdask.core.errors import DataError, SchemaError
-from pxdask.core.flags import flag_attrs
-from pxdask.core.schema import QUANTILES, RADIAL
 from pxdask.plots.panels import window
 from pxdask.plots.properties import (
     main_sequence_figure,
     maps_figure,
     of_bins,
-    profile_names,
     property_names,
-    radial_figure,
-    radial_profiles_figure,
 )
-from tests.plots.galaxy import drawn, images, labels, made
-
-SCALE = {"width": 3.0, "kpc_per_arcsec": 0.4}
+from tests.plots.galaxy import drawn, images, labels, made, radius_of, rest, without_values
 
 
 @pytest.fixture(scope="module")
 def galaxy():
     return made()
-
-
-def radius_of(galaxy):
-    shape = galaxy["bins"]["bin_map"].shape
-    y, x = np.indices(shape) - 0.5 * (np.array(shape)[:, None, None] - 1)
-    return 1.5 * np.hypot(y, x)
-
-
-def rest(galaxy):
-    return {name: galaxy[name] for name in ("maps", "bins", "fit")}
 
 
 def test_maps_are_medians_and_half_intervals(galaxy):
@@ -82,98 +64,6 @@ def test_density_does_not_follow_pixels_of_negative_flux(galaxy):
     )  # fmt: skip
 
 
-def test_profiles_are_medians_of_rings_and_points_are_bins(galaxy):
-    radius, bin_map = radius_of(galaxy), galaxy["bins"]["bin_map"].values
-    figure = radial_figure(
-        *rest(galaxy).values(), radius, title="g1", names=["av", "log_mass_density"], **SCALE
-    )
-    axes = figure.axes[0]
-    points = axes.collections[1].get_offsets()
-    at = [radius[bin_map == i].mean() for i in range(galaxy["bins"].sizes["bin"])]
-    np.testing.assert_allclose(points[:, 0], at)
-    np.testing.assert_allclose(points[:, 1], galaxy["fit"]["av"].values[:, 1])
-    painted = galaxy["fit"]["av"].values[:, 1][bin_map]
-    (line,) = [one for one in axes.lines if one.get_linewidth() == 1.6]
-    ring = (bin_map >= 0) & (radius >= 3.0) & (radius < 6.0)
-    first = int(np.argmin(np.abs(line.get_xdata() - radius[ring].mean())))
-    assert line.get_xdata()[first] == pytest.approx(radius[ring].mean())
-    assert line.get_ydata()[first] == pytest.approx(np.median(painted[ring]))
-    text = labels(figure)
-    for wanted in ("semi-major axis [arcsec]", "semi-major axis [kpc]", r"kpc^{-2}", r"$A_V$"):
-        assert wanted in text
-    (legend,) = figure.legends
-    assert "68 % of the ring's pixels" in [entry.get_text() for entry in legend.texts]
-    assert [band.get_hatch() for band in axes.collections if band.get_hatch()] == ["////"]
-    drawn(figure)
-
-
-def profiles_of(values):
-    """A radial/1 of two properties, whose last ring is empty."""
-    rows = np.append(np.asarray(values), np.nan)[:, None] + np.array([-0.1, 0.0, 0.1])
-    n_ring = len(rows)
-    radius = 0.25 + 0.5 * np.arange(n_ring)
-    of = {
-        "radius": radius,
-        "radius_arcsec": 2.0 * radius,
-        "radius_kpc": 3.0 * radius,
-        "width": np.full(n_ring, 0.5),
-        "covered": np.ones(n_ring),
-        "n_bin": np.ones(n_ring),
-    }
-    size = np.array([2.9, 3.0, 3.1])
-    ds = xr.Dataset(
-        {
-            **{name: ("ring", value, RADIAL.attrs(name)) for name, value in of.items()},
-            "av": (("ring", "quantile"), rows, {"units": "mag", "long_name": "av"}),
-            "dust2": (("ring", "quantile"), rows, {"units": "", "long_name": "dust2"}),
-            "half_light": (("band", "quantile"), size[None], RADIAL.attrs("half_light")),
-            "mass_to_light": (("band", "quantile"), size[None], RADIAL.attrs("mass_to_light")),
-            "half_mass": ("quantile", size, RADIAL.attrs("half_mass")),
-            "half_sfr": ("quantile", size, RADIAL.attrs("half_sfr")),
-            "half_mass_of_medians": ((), 3.0, RADIAL.attrs("half_mass_of_medians")),
-            "psf_fwhm": ("band", np.array([1.0]), RADIAL.attrs("psf_fwhm")),
-            "flags": ((), np.uint16(0), RADIAL.attrs("flags") | flag_attrs()),
-        },
-        {
-            "band": ("band", np.array(["r"], object), RADIAL.attrs("band")),
-            "pivot_wave": ("band", np.array([6e3]), RADIAL.attrs("pivot_wave")),
-            "quantile": ("quantile", np.array(QUANTILES), RADIAL.attrs("quantile")),
-        },
-        {"schema": RADIAL.tag, "r_eff": 2.0, "kpc_per_arcsec": 1.5},
-    )
-    return RADIAL.validate(ds)
-
-
-def test_radial_profiles_are_in_units_of_the_size_with_intervals():
-    radial = profiles_of([1.0, 0.5, 0.2])
-    assert profile_names(radial) == ["av", "dust2"]
-    figure = radial_profiles_figure(radial, title="g1")
-    axes = figure.axes[0]
-    assert len([one for one in figure.axes if one.get_visible()]) == 1  # dust2 is av
-    half_mass, line = axes.lines
-    np.testing.assert_allclose(half_mass.get_xdata(), 1.5)  # 3 arcsec, of 2 each
-    np.testing.assert_array_equal(line.get_xdata(), radial["radius"])
-    np.testing.assert_array_equal(line.get_ydata(), radial["av"].values[:, 1])
-    (band,) = axes.collections
-    assert band.get_hatch() is None  # hatched is how much bins differ
-    (legend,) = figure.legends
-    assert "68 % of the posterior" in [entry.get_text() for entry in legend.texts]
-    edges = band.get_paths()[0].vertices[:, 1]
-    assert (edges.min(), edges.max()) == (pytest.approx(0.1), pytest.approx(1.1))
-    assert axes.get_xlim() == (0.0, 1.5)  # the empty ring is left out
-    (kpc,) = axes.child_axes
-    drawn(figure)
-    np.testing.assert_allclose(kpc.get_xlim(), (0.0, 1.5 * 2.0 * 1.5))
-    assert "eff" in axes.get_xlabel()
-    assert "[mag]" in axes.get_ylabel().replace(r"\mathrm{mag}", "mag").replace("$", "")
-    drawn(radial_profiles_figure(radial, title="", names=["dust2"]))
-    with pytest.raises(DataError, match="no profile 'nose'; wanted some of av, dust2"):
-        radial_profiles_figure(radial, title="", names=["nose"])
-    empty = radial_profiles_figure(profiles_of([np.nan, np.nan]), title="")
-    assert "no values" in [text.get_text() for text in empty.axes[0].texts]
-    drawn(empty)
-
-
 def test_the_main_sequence_is_of_bins_with_lines_of_equal_specific_rate(galaxy):
     figure = main_sequence_figure(*rest(galaxy).values(), radius_of(galaxy), title="g1")
     axes = figure.axes[0]
@@ -190,14 +80,9 @@ def test_the_main_sequence_is_of_bins_with_lines_of_equal_specific_rate(galaxy):
 
 
 def test_maps_without_values_are_said_to_have_none(galaxy):
-    dark = {name: ds.copy(deep=True) for name, ds in rest(galaxy).items()}
-    for ds in (dark["maps"], dark["fit"]):
-        for name in ds.data_vars:
-            if "quantile" in ds[name].dims:
-                ds[name].values[:] = np.nan
+    dark = without_values(galaxy)
     figures = [
         maps_figure(dark["maps"], title="", names=["av"]),
-        radial_figure(*dark.values(), radius_of(galaxy), title="", names=["av"], **SCALE),
         main_sequence_figure(*dark.values(), radius_of(galaxy), title=""),
     ]
     for figure in figures:
@@ -210,7 +95,6 @@ def test_one_bin_is_a_point():
     points = main_sequence_figure(*rest(one).values(), radius_of(one), title="")
     assert len(points.axes[0].collections[-1].get_offsets()) == 1
     drawn(points)
-    drawn(radial_figure(*rest(one).values(), radius_of(one), title="", names=["av"], **SCALE))
 
 
 def test_errors_name_what_there_is(galaxy):

@@ -17,7 +17,8 @@ from benchmarks import synthetic
 from pxdask.cluster.heartbeat import Heartbeat
 from pxdask.cluster.supervisor import Supervision
 from pxdask.core.errors import ClusterError
-from pxdask.survey.executors import RESULT_S, DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import RESULT_S, DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.manifest import Manifest
 from tests.survey.chaos import (
     DISKS,

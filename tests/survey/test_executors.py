@@ -12,7 +12,8 @@ import time
 import pytest
 
 import pxdask
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from tests.survey.mini import make_survey, outputs
 
 pytestmark = pytest.mark.cluster

@@ -19,7 +19,7 @@ from pxdask.core.config import FitConfig
 from pxdask.core.errors import ClusterError
 from pxdask.io.catalog_file import CatalogFile
 from pxdask.survey.context import open_context
-from pxdask.survey.executors import DaskExecutor
+from pxdask.survey.dask_executor import DaskExecutor
 from pxdask.survey.memory import (
     BASE,
     FULL_PART,

@@ -18,8 +18,9 @@ from pxdask.cluster.supervisor import (
     explained,
 )
 from pxdask.core.errors import ClusterError
-from pxdask.survey import executors
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey import dask_executor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from tests.survey.hazards import (
     broken,
     count,
@@ -161,7 +162,7 @@ def test_a_lost_scheduler_is_told(tmp_path, caplog):
 
 def test_a_result_may_be_looked_for_often(client, name, monkeypatch):
     """A look that Dask stops before it begins spoils all later ones: about one in 300 would."""
-    monkeypatch.setattr(executors, "RESULT_LOOK_S", 5e-4)
+    monkeypatch.setattr(dask_executor, "RESULT_LOOK_S", 5e-4)
     executor = DaskExecutor(client, QUICK)
     for i in range(600):
         executor.submit(work, i, None, 0.0, name=name("work", i))

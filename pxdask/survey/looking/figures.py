@@ -13,6 +13,7 @@ from pxdask.core.flags import Flag
 from pxdask.plots import bins as bin_plots
 from pxdask.plots import kernels as kernel_plots
 from pxdask.plots import lines, morphology, photometry, posterior, properties, seds, sky
+from pxdask.plots import radial as radial_plots
 from pxdask.plots import spectra as spectrum_plots
 from pxdask.plots import summary as summary_plots
 from pxdask.plots.style import title_of
@@ -180,13 +181,13 @@ def maps(data: GalaxyData, choice: Choice) -> Figure:
 def radial(data: GalaxyData, choice: Choice) -> Figure:
     """Return properties against radius: the run's profiles, or else of bins as they are."""
     made = data.radial
-    if made is not None and set(choice.names).issubset(properties.profile_names(made)):
-        return properties.radial_profiles_figure(
+    if made is not None and set(choice.names).issubset(radial_plots.profile_names(made)):
+        return radial_plots.radial_profiles_figure(
             made, title=_title(data), names=choice.names or None
         )
     geometry = geometry_of_galaxy(data)
     edges = _ring_edges(data, geometry, reach=1.0)
-    return properties.radial_figure(
+    return radial_plots.radial_figure(
         data.maps,
         data.bins,
         data.fit,

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.image import imsave
 
 from pxdask.core.errors import PxdaskError
-from pxdask.plots.bin_maps import outer_bin, painted
+from pxdask.kernels.painting import painted
+from pxdask.plots.bin_maps import outer_bin
 from pxdask.plots.panels import INK, draw_map, window
 from pxdask.plots.picture import Picture as Drawing
 from pxdask.plots.picture import png_bytes

@@ -11,7 +11,6 @@ from pxdask.core.errors import PxdaskError
 from pxdask.io.filters import load_filters
 from pxdask.npe.agreement import unweighed_fault
 from pxdask.survey.networks.given import (
-    MODELS,
     consequence,
     known_range,
     load_given,
@@ -21,7 +20,7 @@ from pxdask.survey.networks.given import (
 )
 from pxdask.survey.networks.trainings import network_redshifts, noise_of, require_jax
 from pxdask.survey.networks.wanted import survey_wanted
-from pxdask.survey.products import ssp_dataset
+from pxdask.survey.products import MODELS, ssp_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

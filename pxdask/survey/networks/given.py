@@ -34,7 +34,7 @@ from pxdask.npe.network import Network
 from pxdask.sps.libraries import make_library
 from pxdask.survey.networks.trainings import NAMED_LENGTH, training_of
 from pxdask.survey.networks.wanted import catalog_wanted, survey_wanted
-from pxdask.survey.products import load_curves, load_ssp
+from pxdask.survey.products import MODELS, load_curves, load_ssp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,9 +54,6 @@ if TYPE_CHECKING:
     Report = Callable[[Passes], None]
 
 logger = logging.getLogger(__name__)
-
-MODELS = "models"
-"""Folder of a run that holds its networks."""
 
 _MOST_NAMED = 5
 _CLOSE = 1e-6

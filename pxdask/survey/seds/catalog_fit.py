@@ -27,7 +27,8 @@ from pxdask.io.filters import load_filters
 from pxdask.io.sed_tables import as_table, seds_of_table, write_sed_table
 from pxdask.io.stores import is_published, publish, read
 from pxdask.kernels.bandpass import pivot_wave
-from pxdask.survey.executors import DaskExecutor, SerialExecutor
+from pxdask.survey.dask_executor import DaskExecutor
+from pxdask.survey.executors import SerialExecutor
 from pxdask.survey.manifest import Manifest, Record, record_table
 from pxdask.survey.networks.given import catalog_network
 from pxdask.survey.posterior import ModelSource, Posterior
