@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pxdask.cluster.supervisor import Running
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Handle:
     """One call: its result once it is done, or the text of what broke it.
 

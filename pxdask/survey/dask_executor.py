@@ -9,6 +9,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from weakref import WeakSet
 
 from pxdask.survey.calls import Call, Handle, explained, is_blocked, replaced, stand_in
 from pxdask.survey.memory import bears
@@ -62,6 +63,7 @@ class DaskExecutor:
         self._calls: dict[tuple[str, ...], Call] = {}
         self._of_key: dict[Any, Call] = {}
         self._parked: list[Call] = []
+        self._kept: WeakSet[Handle] = WeakSet()
         self._unknown: dict[Any, int] = {}
         self._checked = time.monotonic()
         self._width = 0
@@ -271,9 +273,22 @@ class DaskExecutor:
         if call.slow is not None and hangs:
             self._supervisor.restart(call.slow.worker)
         call.handle.done = True
+        self._kept.add(call.handle)
         self._calls.pop(call.handle.name, None)
         self._supervisor.progressed()
         return call.handle
+
+    def _let_go(self) -> None:
+        """Let the cluster forget results that it has lost and that are here.
+
+        It would make them again, before anything that was submitted later, as long as a caller
+        keeps their handles.
+        """
+        for handle in list(self._kept):
+            if handle.future is not None and handle.future.status != "finished":
+                handle.future.release()
+                handle.future = None
+                self._kept.discard(handle)
 
     def _give_up(self, call: Call) -> None:
         """Give up all copies of a call."""
@@ -306,6 +321,7 @@ class DaskExecutor:
         if time.monotonic() - self._checked < self._settings.period_s:
             return
         self._checked = time.monotonic()
+        self._let_go()
         self._supervisor.top_up()
         sight = self._supervisor.look(list(self._of_key))
         if sight is None:

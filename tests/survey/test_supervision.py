@@ -103,6 +103,20 @@ def test_an_unlucky_call_is_cleared(client, name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_results_that_are_here_are_not_made_again(client, name, tmp_path):
+    """Both workers die after them, whose handles are kept: a few are begun before that is seen."""
+    executor = DaskExecutor(client, QUICK)
+    handles = [
+        executor.submit(work, i, str(tmp_path), 1.0, name=name("work", i)) for i in range(12)
+    ]
+    assert len(list(executor.completed())) == len(handles)
+    executor.submit(kill_twice_then_work, 1, str(tmp_path), name=name("unlucky"))
+    (unlucky,) = executor.completed()
+    assert unlucky.result == 2
+    assert count(tmp_path, "work*") <= len(handles) + 4
+
+
 def test_a_hanging_call_runs_again_elsewhere_and_its_worker_comes_back(client, name, tmp_path):
     executor = DaskExecutor(client, QUICK)
     quick = [executor.submit(work, i, None, 0.2, name=name("slow", i)) for i in range(8)]
