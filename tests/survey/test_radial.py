@@ -263,7 +263,8 @@ def test_the_memory_foretold_grows_with_draws_and_bins():
         config = SurveyConfig.parse(settings(radial={"n_draws": 500, **changes}))
         inputs = SimpleNamespace(bands=config.bands[:2], grid=SimpleNamespace(shape=(401, 401)))
         inputs.ifs = None
-        return stage_memory(None, inputs, config, ["radial"])["radial"]
+        pipeline = SimpleNamespace(inputs=inputs, config=config)
+        return stage_memory(pipeline, ["radial"])["radial"]
 
     assert 196e6 < told() < 2.5 * (196e6 + SMALL)
     assert told(n_draws=1000) > 1.5 * told()
