@@ -249,8 +249,12 @@ class Supervisor:
             raise
         except Exception as error:
             if self.client.status in GIVEN_UP:
-                raise ClusterError(f"the scheduler {self._address} is gone") from error
+                raise self._gone() from error
             raise
+
+    def _gone(self) -> ClusterError:
+        """Return the error that tells of the scheduler's loss."""
+        return ClusterError(f"the scheduler {self._address} is gone")
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Return the answer of the scheduler; None if it does not answer now.
@@ -359,7 +363,7 @@ class Supervisor:
                 logger.warning("the scheduler was lost and is there again: all is submitted anew")
                 return
             time.sleep(0.1)
-        raise ClusterError(f"the scheduler {self._address} is gone")
+        raise self._gone()
 
     def top_up(self) -> int:
         """Replace jobs whose workers are gone, and nannies that have given up; return how many.

@@ -224,6 +224,7 @@ def read_models(
 def _rounded(models: xr.Dataset) -> xr.Dataset:
     """Return a lazy set with its parameters in memory, in single precision."""
     columns = [name for name in models.data_vars if models[name].dims == ("model",)]
+    # of copies: what is read stays with the variable that was asked for it
     return models.assign(
         {name: models[name].copy().astype(np.float32, keep_attrs=True) for name in columns}
     )

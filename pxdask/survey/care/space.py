@@ -24,6 +24,7 @@ from pxdask.survey.inspect import inspect_galaxy
 from pxdask.survey.manifest import MANIFEST, Manifest, Record
 from pxdask.survey.pipeline import Pipeline
 from pxdask.survey.plan import FILES_BESIDE, PRODUCT_FILES, SUFFIX, Task, galaxy_folder
+from pxdask.survey.products import MODELS
 from pxdask.survey.stages import STAGES
 from pxdask.survey.work import task_paths
 
@@ -140,7 +141,7 @@ def unreachable(run: Run) -> Garbage:
             finished[reached].add(file.path.parent.name)
     files += [
         file
-        for file in files_under(run.store / "models")
+        for file in files_under(run.store / MODELS)
         if file.path.name not in shared and (file.path.name[0] != "." or _is_stale(file))
     ]
     files.sort(key=lambda file: str(file.path))

