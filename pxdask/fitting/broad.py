@@ -10,9 +10,9 @@ import numpy as np
 
 from pxdask.core.schema import QUANTILES
 from pxdask.fitting.weighing import AMPLITUDE_NODE, AMPLITUDE_WEIGHTS, Summary, relative_error
-from pxdask.kernels.broad import broad_sums, make_limits, make_quantities
+from pxdask.kernels.broad import make_limits, make_quantities
+from pxdask.kernels.broad_sums import broad_sums
 from pxdask.kernels.classes import class_summaries
-from pxdask.kernels.vector_sums import N_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pxdask.fitting.weighing import Rows
     from pxdask.kernels.broad import Broad, Quantities
+    from pxdask.kernels.broad_sums import Memory
     from pxdask.kernels.rdsps import Search
 
     Floats = NDArray[np.float64]
@@ -91,8 +92,7 @@ def sums_of_seds(
     best: NDArray[np.float32],
     dof: float,
     depth: float,
-    keep: bool,
-    together: int,
+    memory: Memory,
 ) -> Iterator[Sums]:
     """Yield the sums of some SEDs.
 
@@ -114,13 +114,11 @@ def sums_of_seds(
         Degrees of freedom; infinity: the Gaussian [1].
     depth : float
         How much more than the least cost may have any weight [1].
-    keep : bool
-        Keep all weights, for samples.
-    together : int
-        Of how many SEDs there is memory to keep them.
+    memory : Memory
+        For the sums of some SEDs at a time; the next overwrite them.
     """
     outer, middle, _ = AMPLITUDE_WEIGHTS
-    together = min(together, N_TOGETHER) if keep else N_TOGETHER
+    together = memory.found.total.size
     for start in range(0, chosen.size, together):
         part = slice(start, start + together)
         limits = make_limits(
@@ -133,7 +131,7 @@ def sums_of_seds(
             limits=limits,
             quantities=quantities,
             some=some,
-            keep=keep,
+            memory=memory,
         )
         for k, i in enumerate(chosen[part]):
             yield Sums(found.one(k), float(seds.unit[i]), float(seds.norm[i]))
@@ -142,21 +140,18 @@ def sums_of_seds(
 def broad_summary(sums: Sums, quantities: Quantities, *, edges: Floats) -> Summary:
     """Return statistics of all results; see `pxdask.fitting.weighing.summarise`."""
     broad, log_unit = sums.broad, math.log10(sums.unit)
-    n_scaled = len(broad.scaled)
-    whole = np.concatenate([np.full((n_scaled, 2), np.nan), edges])
-    quantiles, moments, shares = class_summaries(
-        np.concatenate([broad.scaled, broad.levels]),
-        np.concatenate([broad.low + log_unit, quantities.low]),
-        np.concatenate([broad.high + log_unit, quantities.high]),
-        _PROBABILITIES,
-        whole,
+    no_edges = np.full((len(broad.scaled), 2), np.nan)
+    low, high = broad.low + log_unit, broad.high + log_unit
+    of_scaled, _, _ = class_summaries(broad.scaled, low, high, _PROBABILITIES, no_edges)
+    of_levels, moments, shares = class_summaries(
+        broad.levels, quantities.low, quantities.high, _PROBABILITIES, edges
     )
-    moments[:n_scaled] = broad.moments
-    moments[:n_scaled, 0] += log_unit
+    mean, variance = np.concatenate([broad.moments, moments]).T
+    mean[: len(broad.scaled)] += log_unit
     return Summary(
-        quantiles,
-        moments[:, 0],
-        np.sqrt(moments[:, 1]),
-        shares[n_scaled:],
+        np.concatenate([of_scaled, of_levels]),
+        mean,
+        np.sqrt(variance),
+        shares,
         relative_error(float(broad.spread)),
     )

@@ -13,8 +13,10 @@ from pxdask.fitting.broad import BROAD_NORM, least_broad, sums_of_seds
 from pxdask.fitting.target import degrees_of_freedom, observed
 from pxdask.fitting.weighing import one_sed
 from pxdask.kernels.broad import SOME
+from pxdask.kernels.broad_sums import make_memory
 from pxdask.kernels.nearest import make_found
 from pxdask.kernels.rdsps import make_search, rounding_bound, search
+from pxdask.kernels.vector_sums import N_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pxdask.fitting.seds import Seds
     from pxdask.fitting.weighing import OneSed
     from pxdask.kernels.broad import Quantities
+    from pxdask.kernels.broad_sums import Memory
     from pxdask.kernels.nearest import Found
     from pxdask.kernels.rdsps import Search
 
@@ -36,6 +39,11 @@ then wrong by no more than this times the square of the quantity's range."""
 
 GROUP = 64
 """SEDs that are searched together, so that a block of models is read once for all of them."""
+
+BEYOND_DOUBT = 1.25
+"""How many times more models than it takes an SED must have by every `SOME`-th, to be called broad:
+of 512 models that are counted it is five deviations by chance, and less by far in an order in which
+like models are together."""
 
 _OF_MODEL = 16
 """Bytes per model and SED of a group: its cost, weight, amplitude and the amplitude's error."""
@@ -138,6 +146,7 @@ class ModelSearch:
         detected = np.where(data.limit, np.nan, data.error)
         n_group = self._group(plain=not np.any(data.limit))
         memory = make_found(min(n_group, len(seds)), self.flux.shape[1])
+        memory_of_sums = self._memory()
         for start in range(0, len(seds), n_group):
             part = slice(start, start + n_group)
             ready = make_search(data.flux[part], detected[part], unit_flux=self.unit_flux)
@@ -156,13 +165,14 @@ class ModelSearch:
                 dof=self.dof,
                 reach=reach[rest],
                 most=most[rest],
+                best=best[rest],
                 neglected=neglected[rest],
                 out=memory.first(rest.size),
             )
             best[rest] = found.best
             broad[rest] = (found.n_near > most[rest]) & (found.n_unknown == 0)
             chosen = np.flatnonzero(broad)
-            sums = self._sums(ready, chosen, best[chosen])
+            sums = self._sums(ready, chosen, best[chosen], memory_of_sums)
             for i, sed in enumerate(ones):
                 one = Searched(sed, _NONE, float(best[i]), reach[i], float(bounds[i]))
                 if broad[i]:
@@ -188,14 +198,26 @@ class ModelSearch:
             return np.zeros(most.size, np.bool_), np.full(most.size, np.inf, np.float32)
         reach = np.full(most.size, self.depth)
         found = search(self._some_flux, ready, dof=self.dof, reach=reach)
-        beyond_doubt = found.n_near * SOME > 2 * most
+        beyond_doubt = found.n_near * SOME > BEYOND_DOUBT * most
         return beyond_doubt & (most < n_model) & (found.n_unknown == 0), found.best
 
+    def _memory(self) -> Memory | None:
+        """Return memory for sums by class, where there may be any."""
+        if self.quantities is None:
+            return None
+        keep = self.settings.n_samples > 0
+        n_sed = self._group() if keep else N_TOGETHER
+        return make_memory(n_sed, self.quantities, n_band=self.flux.shape[0], keep=keep)
+
     def _sums(
-        self, ready: Search, chosen: NDArray[np.int64], best: NDArray[np.float32]
+        self,
+        ready: Search,
+        chosen: NDArray[np.int64],
+        best: NDArray[np.float32],
+        memory: Memory | None,
     ) -> Iterator[Sums]:
         """Yield the sums over all models of the SEDs that are broad."""
-        if self.quantities is None:
+        if self.quantities is None or memory is None:
             return iter(())
         return sums_of_seds(
             ready,
@@ -206,8 +228,7 @@ class ModelSearch:
             best=best,
             dof=self.dof,
             depth=self.depth,
-            keep=self.settings.n_samples > 0,
-            together=self._group(),
+            memory=memory,
         )
 
     def alone(self, one: Searched) -> Searched:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pxdask.core.schema import QUANTILES
-from pxdask.kernels.chosen import chosen_likelihoods, chosen_rows
+from pxdask.kernels.chosen import chosen_likelihoods, chosen_rows, logarithms
 from pxdask.kernels.likelihood import (
     Scale,
     chi_square,
@@ -287,7 +287,7 @@ def summarise(
         Draws from the posterior to keep.
     """
     n_scaled, n_result = len(rows.scaled), len(rows.scaled) + len(rows.parameters)
-    relative, log_scale = scale.err / scale.value, np.log10(scale.value)
+    relative, log_scale, spread = logarithms(scale, node=AMPLITUDE_NODE)
     picks, noise = np.zeros(0, np.intp), np.zeros(0)
     if rng is not None and n_samples:
         picks = drawn_models(weights, rng=rng, n=n_samples)
@@ -297,7 +297,6 @@ def summarise(
     ends = np.full((n_result, 2), np.nan)
     ends[n_scaled:] = edges
     shares = np.empty((n_result, 2))
-    spread = np.log10(1 + AMPLITUDE_NODE * relative)
     step = max(1, _AT_ONCE // models.size)
     for first in range(0, n_result, step):
         part = slice(first, min(first + step, n_result))

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from pxdask.kernels.fastmath import log
-from pxdask.kernels.likelihood import Scale, ln_peak, usable_bands
+from pxdask.kernels.likelihood import Scale, ln_peak_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,8 @@ _PRODUCT = 8
 unless a residual exceeds 1e19 sigma."""
 
 _LARGEST = 1e300
+
+_LOG10_E = math.log10(math.e)
 
 
 def chosen_likelihoods(
@@ -57,14 +59,22 @@ def chosen_likelihoods(
         As of `ln_likelihood_gaussian` or `ln_likelihood_student`, of models at ``scale``; NaN
         where no band is usable or a model has no flux in any, -inf where it overflows.
     """
-    used = np.flatnonzero(usable_bands(flux, error))
-    found = np.empty((3, chosen.size))
-    form = dof, math.isinf(dof)
-    _compare(flux[used] / error[used], 1 / error[used], used, models, chosen, form, found)
-    value, err, cost = found
-    if used.size == 0:
-        cost[:] = np.nan
-    return Scale(value, err), ln_peak(error[used], dof=dof) - 0.5 * cost
+    value, err, ln_likelihood = _likelihoods(flux, error, models, chosen, dof)
+    return Scale(value, err), ln_likelihood
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _likelihoods(
+    flux: Floats, error: Floats, models: NDArray[np.float32], chosen: NDArray[np.int64], dof: float
+) -> Floats:
+    """Return rows: amplitudes, their errors and ln likelihoods."""
+    used = np.flatnonzero(np.isfinite(flux) & np.isfinite(error) & (error > 0))
+    found, error = np.empty((3, chosen.size)), error[used]
+    _compare(flux[used] / error, 1 / error, used, models, chosen, (dof, math.isinf(dof)), found)
+    peak = ln_peak_of(error, dof) if used.size else np.nan
+    for j in range(chosen.size):
+        found[2, j] = peak - 0.5 * found[2, j]
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -145,6 +155,37 @@ def _student_costs(
         for j in range(n):
             # NaN is not below the largest either
             cost[j] += (dof + 1) * log(product[j]) if product[j] < _LARGEST else np.inf
+
+
+def logarithms(scale: Scale, *, node: float) -> tuple[Floats, Floats, Floats]:
+    """Return relative errors of amplitudes, and what summaries want to know of both.
+
+    Parameters
+    ----------
+    scale : Scale
+        Positive amplitudes (n_chosen,) and their errors, in one unit.
+    node : float
+        Distance of an amplitude's outer nodes from it [sigma].
+
+    Returns
+    -------
+    relative, log_scale, spread : (n_chosen,)
+        Relative errors [1], log10 of amplitudes, and how far the outer nodes are from them [dex].
+    """
+    relative, log_scale, spread = _logarithms(scale.value, scale.err, node)
+    return relative, log_scale, spread
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _logarithms(value: Floats, err: Floats, node: float) -> Floats:
+    """Return the rows of `logarithms`."""
+    found = np.empty((3, value.size))
+    for j in range(value.size):
+        relative = err[j] / value[j]
+        found[0, j] = relative
+        found[1, j] = _LOG10_E * log(value[j])
+        found[2, j] = _LOG10_E * log(1.0 + node * relative)
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -24,6 +24,9 @@ _ROUND_SINGLE = np.float32(12582912.0)
 """1.5 * 2**23: as `_ROUND`, for float32."""
 _LN2_HIGH_SINGLE = np.float32(0.693359375)
 _LN2_LOW_SINGLE = np.float32(-2.12194440e-4)
+_LN2_SINGLE = np.float32(0.6931472)
+_MANTISSA_SINGLE = np.int32(0x007FFFFF)
+_ROOT_HALF_BITS_SINGLE = np.int32(0x3F3504F3)
 _ONE_BITS_SINGLE = np.int32(0x3F800000)
 _OWN = {"contract"}
 """Flags of these functions, whoever calls them. A function without any, or one that numba itself
@@ -101,3 +104,30 @@ def exp_single(x: np.float32) -> np.float32:
     series = np.float32(1) + r * (np.float32(1) + r * series)
     power = (np.float32(shifted).view(np.int32) << np.int32(23)) + _ONE_BITS_SINGLE
     return series * np.int32(power).view(np.float32)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_OWN)
+def log_single(x: np.float32) -> np.float32:
+    """Return ln(x) to 2e-7, absolute near one, for normal positive x; no meaning elsewhere.
+
+    Notes
+    -----
+    ``x = 2**n m`` with m between sqrt(1/2) and sqrt(2), and a polynomial of degree 9 in m - 1,
+    whose coefficients are those of Cephes's logf (Moshier 1989): no division, which takes as long
+    as all the rest.
+    """
+    bits = np.float32(x).view(np.int32)
+    shifted = np.int32(bits - _ROOT_HALF_BITS_SINGLE)  # sums of two int32 are int64 to numba
+    n = np.float32(np.int32(shifted >> np.int32(23)))
+    m = np.int32((shifted & _MANTISSA_SINGLE) + _ROOT_HALF_BITS_SINGLE).view(np.float32)
+    s = m - np.float32(1)
+    q = s * s
+    series = np.float32(-1.1514610310e-1) + s * np.float32(7.0376836292e-2)
+    series = np.float32(1.1676998740e-1) + s * series
+    series = np.float32(-1.2420140846e-1) + s * series
+    series = np.float32(1.4249322787e-1) + s * series
+    series = np.float32(-1.6668057665e-1) + s * series
+    series = np.float32(2.0000714765e-1) + s * series
+    series = np.float32(-2.4999993993e-1) + s * series
+    series = np.float32(3.3333331174e-1) + s * series
+    return n * _LN2_SINGLE + (s + q * (s * series - np.float32(0.5)))

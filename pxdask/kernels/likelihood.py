@@ -169,12 +169,21 @@ def ln_peak(error: Floats, *, dof: float = math.inf) -> float:
     dof : float
         Degrees of freedom of Student's t; infinity: the Gaussian [1].
     """
-    used = error[np.isfinite(error) & (error > 0)]
+    return ln_peak_of(error, dof)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ln_peak_of(error: Floats, dof: float) -> float:
+    """Return `ln_peak`, inside kernels."""
     each = -0.5 * _LN_2PI
-    if math.isfinite(dof):
+    if dof < math.inf:
         each = math.lgamma(0.5 * (dof + 1)) - math.lgamma(0.5 * dof)
         each -= 0.5 * math.log(dof * math.pi)
-    return used.size * each - float(np.sum(np.log(used)))
+    total = 0.0
+    for e in error:
+        if 0 < e < math.inf:
+            total += each - math.log(e)
+    return total
 
 
 def ln_likelihood_student(
@@ -230,8 +239,17 @@ def effective_number(weights: Floats) -> float:
     n_eff : float
         Between 1 and ``n_model``; NaN where all weights are zero.
     """
-    total = float(np.sum(weights))
-    return total**2 / float(np.sum(weights**2)) if total > 0 else math.nan
+    return _effective_number(weights)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _effective_number(weights: Floats) -> float:
+    """Return `effective_number`."""
+    total, squares = 0.0, 0.0
+    for w in weights:
+        total += w
+        squares += w * w
+    return total * total / squares if total > 0 else math.nan
 
 
 def posterior_weights(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _WORD = 8
 """Models whose marks are read as one number."""
 
-WIDE = 64
-"""Costs of which the least is kept in one pass over a block."""
+WIDE = 16
+"""Costs of which the least is kept in one pass over a tile."""
 
 _LARGEST = np.float32(3e38)
 
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     best : (n_sed,) float32
         Least cost of a model whose cost is known; infinity where none is [1].
     n_near : (n_sed,) int64
-        Models within reach; more than were asked for at most where they are not listed.
+        Models within reach; more than were asked for where they are not listed.
     n_unknown : (n_sed,) int64
         Models whose cost is not known.
     model : (n_sed, n_model + 1) int32
@@ -87,7 +87,7 @@ def add_near(
     found: Found,
     i: int,
 ) -> None:
-    """Add the models of a block that are not above a limit, unless they are too many."""
+    """Add the models of a tile that are not above a limit, unless they are too many."""
     some, unknown = _mark(cost[:n], limit, near)
     found.n_unknown[i] += unknown
     listed = found.n_near[i]
@@ -101,7 +101,7 @@ def add_near(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def least_cost(cost: Singles, n: int, low: Singles) -> np.float32:
-    """Return the least of a block's costs that are known; infinity where there is none."""
+    """Return the least of a tile's costs that are known; infinity where there is none."""
     # of columns first, which vector instructions do, then of them
     low[:] = np.inf
     cost[n:] = np.inf
@@ -133,7 +133,7 @@ def _add(
     models: NDArray[np.int32],
     costs: Singles,
 ) -> np.int64:
-    """Write marked models of a block; return how many they are."""
+    """Write marked models of a tile; return how many they are."""
     words, n = near.view(np.uint64), np.int64(0)
     for word in range(words.size):
         if words[word]:

@@ -44,7 +44,7 @@ def weighted_quantiles(values: Floats, weights: Floats, *, probabilities: Floats
     only those in the step where a quantile falls are sorted, so the cost is linear.
     """
     quantiles, moments = np.empty((values.shape[0], probabilities.size)), np.empty((0, 2))
-    _summaries(values, weights, probabilities, np.empty((0, 0)), _NO_NODES, quantiles, moments)
+    _summaries(values, weights, probabilities, np.empty(0), 0, _NO_NODES, quantiles, moments)
     return quantiles
 
 
@@ -84,8 +84,7 @@ def weighted_summaries(
     """
     quantiles = np.empty((values.shape[0], probabilities.size))
     moments = np.empty((values.shape[0], 2))
-    spreads = np.broadcast_to(spread, (n_spread, spread.size))
-    _summaries(values, weights, probabilities, spreads, nodes, quantiles, moments)
+    _summaries(values, weights, probabilities, spread, n_spread, nodes, quantiles, moments)
     return quantiles, moments
 
 
@@ -98,13 +97,13 @@ def _summaries(
     weights: Floats,
     probabilities: Floats,
     spread: Floats,
+    n_spread: int,
     nodes: tuple[float, float, float],
     quantiles: Floats,
     moments: Floats,
 ) -> None:
     """Fill quantiles of all rows, and their moments where there is room for them."""
     n_row, n = values.shape
-    n_spread = spread.shape[0]
     split, thrice = np.empty(3 * n if n_spread else 0), np.empty(3 * n if n_spread else 0)
     bucket = np.empty(max(split.size, n), np.int16)
     filled = np.empty(_N_BUCKET)
@@ -116,9 +115,9 @@ def _summaries(
             _moments(values[i], weights, moments[i])
         if i < n_spread:
             for j in range(n):
-                split[j] = values[i, j] - spread[i, j]
+                split[j] = values[i, j] - spread[j]
                 split[n + j] = values[i, j]
-                split[2 * n + j] = values[i, j] + spread[i, j]
+                split[2 * n + j] = values[i, j] + spread[j]
             _quantiles(split, thrice, probabilities, bucket, filled, quantiles[i])
         else:
             _quantiles(values[i], weights, probabilities, bucket[:n], filled, quantiles[i])

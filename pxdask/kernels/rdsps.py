@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from pxdask.kernels.costs import GROUP, by_products, cost_space, costs_of_sums, greatest_product
 from pxdask.kernels.nearest import (
     WIDE,
     Found,
@@ -23,6 +24,7 @@ from pxdask.kernels.nearest import (
     least_cost,
     make_found,
 )
+from pxdask.kernels.tile_sums import TILE, fill_tiles, tile_products, tile_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,27 +32,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
 
-BLOCK = 1024
-"""Models worked on at a time: their sums stay in the first-level cache, their fluxes in the
-second while the SEDs of a group pass by."""
-
-_GROUP = 4
-"""Bands read in one pass over a block, so that sums are loaded and stored once for four."""
-
 _ROUNDOFF = 2.0**-24
 """Unit roundoff of single precision."""
 
-_FAINT, _BRIGHT = np.float32(1e-20), np.float32(1e30)
-"""Sums of squares between which nothing under- or overflows; a usual model's is near one."""
-
 MOST = 1e20
 """Sum of (S/N)^2 beyond which single precision is of no use: costs are -inf there [1]."""
-
-_LN2 = np.float32(0.6931472)
-_MANTISSA, _ONE_BITS = np.int32(0x007FFFFF), np.int32(0x3F800000)
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_FAST = {"contract", "reassoc", "nsz"}
-"""Freedom to fuse and to reorder sums; NaN and infinity keep their meaning."""
 
 
 class Search(NamedTuple):
@@ -103,23 +89,34 @@ def make_search(flux: Floats, error: Floats, *, unit_flux: float) -> Search:
         Usual flux density of a model [uJy Msun-1], > 0.
     """
     n_sed, n_band = flux.shape
-    n_slot = -(-max(n_band, 1) // _GROUP) * _GROUP
+    n_slot = -(-max(n_band, 1) // GROUP) * GROUP
     shape = (n_sed, n_slot)
     data, inverse = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     band, slots = np.zeros(shape, np.int64), np.zeros(n_sed, np.int64)
     norm, unit = np.zeros(n_sed), np.ones(n_sed)
-    usable = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-    for i in range(n_sed):
-        used = np.flatnonzero(usable[i])
+    ready = Search(data, inverse, band, slots, norm, unit)
+    _make_ready(flux, error, unit_flux, ready)
+    return ready
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _make_ready(flux: Floats, error: Floats, unit_flux: float, ready: Search) -> None:
+    """Fill ``ready``, which is empty; see `make_search`."""
+    for i in range(flux.shape[0]):
+        usable = np.isfinite(flux[i]) & np.isfinite(error[i]) & (error[i] > 0)
+        used = np.flatnonzero(usable)
         if used.size == 0:
             continue
-        ratio, least = flux[i, used] / error[i, used], error[i, used].min()
-        data[i, : used.size] = ratio
-        inverse[i, : used.size] = least / error[i, used] / unit_flux
-        band[i, : used.size] = used
-        slots[i] = -(-used.size // _GROUP) * _GROUP
-        norm[i], unit[i] = ratio @ ratio, least / unit_flux
-    return Search(data, inverse, band, slots, norm, unit)
+        least = error[i][used].min()
+        for k in range(used.size):
+            b = used[k]
+            ratio = flux[i, b] / error[i, b]
+            ready.data[i, k] = ratio
+            ready.inverse[i, k] = least / error[i, b] / unit_flux
+            ready.band[i, k] = b
+            ready.norm[i] += ratio * ratio
+        ready.n_slot[i] = (used.size + GROUP - 1) // GROUP * GROUP
+        ready.unit[i] = least / unit_flux
 
 
 def search(
@@ -129,6 +126,7 @@ def search(
     dof: float,
     reach: Floats | None = None,
     most: NDArray[np.int64] | None = None,
+    best: Singles | None = None,
     neglected: Floats | None = None,
     out: Found | None = None,
 ) -> Found:
@@ -146,7 +144,11 @@ def search(
         How much further than the best a model may be and yet be returned [1]. Default:
         infinity, all models.
     most : (n_sed,), optional
-        How many models to list; where more are within reach, they are not listed. Default: all.
+        How many models to list; where more are within reach of the best that had been met, or is
+        known, by then, they are not listed. Default: all.
+    best : (n_sed,) float32, optional
+        Cost of some model of each, if it is known: tiles without a better one, or one within reach
+        of it, are passed by [1]. Default: infinity.
     neglected : (n_sed,), optional
         Share of the weight, which is ``exp(-cost / 2)``, that models of least weight may have
         together and not be listed, `rounding_bound` allowed for [1]. Default: none.
@@ -165,10 +167,13 @@ def search(
     found = make_found(n_sed, models.shape[1]) if out is None else out
     near = np.full(n_sed, np.inf) if reach is None else reach
     listed = np.full(n_sed, models.shape[1]) if most is None else most
+    found.best[:] = np.inf if best is None else best
     form = np.float32(dof), math.isinf(dof)
-    _search(models, seds, form, near.astype(np.float32), listed, found)
+    bound = rounding_bound(seds.norm, n_used=seds.n_slot, dof=dof)
+    # a first look at a tile may be as wrong as a second is
+    limits = near.astype(np.float32), np.minimum(2 * bound, MOST).astype(np.float32)
+    _search(models, seds, form, limits, listed, found)
     if neglected is not None:
-        bound = rounding_bound(seds.norm, n_used=seds.n_slot, dof=dof)
         # a cost is wrong by the bound, hence a share of weights by e^bound; a model that is less
         # far than no model at all has a positive amplitude
         sure = _cost_of_nothing(seds, dof) - bound
@@ -248,139 +253,49 @@ def _search(
     models: Singles,
     seds: Search,
     form: tuple[np.float32, bool],
-    reach: Singles,
+    limits: tuple[Singles, Singles],
     most: NDArray[np.int64],
     found: Found,
 ) -> None:
-    """Fill ``found``; see `search`."""
-    dof, gaussian = form
-    n_model = models.shape[1]
-    cross, square = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    cost, power = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.int32)
-    near, low = np.zeros(BLOCK, np.uint8), np.empty(WIDE, np.float32)
-    block = np.empty((models.shape[0], BLOCK), np.float32)
-    found.best[:] = np.inf
+    """Fill ``found``, of which ``best`` is known already; see `search`.
+
+    ``limits`` are the reach, and by how much more a tile's models may be passed by.
+    """
+    (reach, doubt), n_model = limits, models.shape[1]
+    gaussian, per_dof = form[1], np.float32(1) / form[0]
+    tiles = np.zeros((1, models.shape[0], TILE), np.float32)
+    cost, space = np.empty(TILE, np.float32), cost_space(TILE)
+    near, low = np.zeros(TILE, np.uint8), np.empty(WIDE, np.float32)
     found.n_near[:] = 0
     found.n_unknown[:] = 0
-    for start in range(0, n_model, BLOCK):
-        n = min(BLOCK, n_model - start)
-        copy_block(models, start, n, block)
+    for start in range(0, n_model, TILE):
+        n = min(TILE, n_model - start)
+        fill_tiles(models, start, n, tiles)
         for i in range(reach.size):
-            out = cost[:n]
             if seds.norm[i] > MOST:
-                out[:] = -np.inf
+                cost[:n] = -np.inf
             else:
-                sums(block, seds, i, n, cross, square)
-                if gaussian:
-                    chi_squares(cross, square, np.float32(seds.norm[i]), out)
-                else:
-                    student_costs(block, seds, i, cross, square, dof, power, out)
+                # no function is called of tiles without a near model, which most are
+                limit = found.best[i] + reach[i] + doubt[i]
+                lack = np.float32(seds.norm[i]) - limit
+                some = tile_sums(
+                    tiles, 0, seds.data, seds.inverse, seds.band, i, seds.n_slot[i], lack,
+                    space.of_bands,
+                )  # fmt: skip
+                if gaussian & (some == 0):
+                    continue
+                if by_products(form, limit):
+                    most_of_all = greatest_product(form, limit)
+                    some = tile_products(
+                        tiles, 0, seds.data, seds.inverse, seds.band, i, seds.n_slot[i], per_dof,
+                        most_of_all, space.of_bands, space.product,
+                    )  # fmt: skip
+                    if some == 0:
+                        continue
+                costs_of_sums(tiles, seds, i, form, limit, space, cost[:n])
                 found.best[i] = min(found.best[i], least_cost(cost, n, low))
             add_near(cost, start, n, np.float32(found.best[i] + reach[i]), most[i], near, found, i)
     for i in range(reach.size):
         if found.n_near[i] <= most[i]:
             limit = np.float32(found.best[i] + reach[i])
             found.n_near[i] = keep_near(found.model[i], found.cost[i], found.n_near[i], limit)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def copy_block(models: Singles, start: int, n: int, block: Singles) -> None:
-    """Copy ``n`` models into a block that the compiler knows to be contiguous."""
-    for b in range(block.shape[0]):
-        row = models[b]
-        for j in range(n):
-            block[b, j] = row[start + j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def sums(models: Singles, seds: Search, i: int, n: int, cross: Singles, square: Singles) -> None:
-    """Fill sums over bands of data times model and of model squared, of ``n`` models."""
-    for j in range(n):
-        cross[j] = np.float32(0)
-        square[j] = np.float32(0)
-    for k in range(0, seds.n_slot[i], _GROUP):
-        x0, x1, x2, x3 = seds.data[i, k : k + 4]
-        u0, u1, u2, u3 = seds.inverse[i, k : k + 4]
-        m0 = models[seds.band[i, k], :n]
-        m1 = models[seds.band[i, k + 1], :n]
-        m2 = models[seds.band[i, k + 2], :n]
-        m3 = models[seds.band[i, k + 3], :n]
-        for j in range(n):
-            y0, y1, y2, y3 = u0 * m0[j], u1 * m1[j], u2 * m2[j], u3 * m3[j]
-            cross[j] += x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3
-            square[j] += y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def chi_squares(cross: Singles, square: Singles, norm: np.float32, out: Singles) -> None:
-    """Fill chi-square at the best amplitude that is not negative."""
-    for j in range(out.size):
-        a = max(cross[j], np.float32(0))
-        least = norm - (a / square[j]) * a
-        known = (square[j] > _FAINT) & (square[j] < _BRIGHT)
-        out[j] = least if known else np.float32(-np.inf)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def student_costs(
-    models: Singles,
-    seds: Search,
-    i: int,
-    cross: Singles,
-    square: Singles,
-    dof: np.float32,
-    power: NDArray[np.int32],
-    out: Singles,
-) -> None:
-    """Fill -2 ln of Student's t; ``cross`` is left as it is."""
-    n = out.size
-    per_dof = np.float32(1) / dof
-    for j in range(n):
-        out[j] = np.float32(1)
-        power[j] = np.int32(0)
-    for k in range(0, seds.n_slot[i], _GROUP):
-        x0, x1, x2, x3 = seds.data[i, k : k + 4]
-        u0, u1, u2, u3 = seds.inverse[i, k : k + 4]
-        m0 = models[seds.band[i, k], :n]
-        m1 = models[seds.band[i, k + 1], :n]
-        m2 = models[seds.band[i, k + 2], :n]
-        m3 = models[seds.band[i, k + 3], :n]
-        for j in range(n):
-            s = max(cross[j], np.float32(0)) / square[j]
-            r0, r1 = x0 - s * (u0 * m0[j]), x1 - s * (u1 * m1[j])
-            r2, r3 = x2 - s * (u2 * m2[j]), x3 - s * (u3 * m3[j])
-            # a product of two fits single precision up to residuals of 4e9 sigma; powers of two
-            # are counted apart, so that any number of bands does
-            first = (np.float32(1) + per_dof * (r0 * r0)) * (np.float32(1) + per_dof * (r1 * r1))
-            bits = np.float32(out[j] * first).view(np.int32)
-            powers = bits >> np.int32(23)
-            rest = np.int32((bits & _MANTISSA) | _ONE_BITS).view(np.float32)
-            second = (np.float32(1) + per_dof * (r2 * r2)) * (np.float32(1) + per_dof * (r3 * r3))
-            bits = np.float32(rest * second).view(np.int32)
-            power[j] += powers + (bits >> np.int32(23)) - np.int32(254)
-            out[j] = np.int32((bits & _MANTISSA) | _ONE_BITS).view(np.float32)
-    for j in range(n):
-        value = (dof + np.float32(1)) * (np.float32(power[j]) * _LN2 + log_single(out[j]))
-        known = (square[j] > _FAINT) & (square[j] < _BRIGHT)
-        out[j] = value if known else np.float32(-np.inf)
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def log_single(x: np.float32) -> np.float32:
-    """Return ln(x) to 2e-7, absolute near one, for normal positive x; no meaning elsewhere.
-
-    Notes
-    -----
-    ``x = 2**n m`` with m between sqrt(1/2) and sqrt(2), and ``ln m = 2 artanh((m - 1) / (m + 1))``
-    by its series to the ninth power, whose first omitted term is 2e-9.
-    """
-    bits = np.float32(x).view(np.int32)
-    shifted = bits - _SQRT_HALF_BITS
-    n = np.float32(shifted >> np.int32(23))
-    m = np.int32((shifted & _MANTISSA) + _SQRT_HALF_BITS).view(np.float32)
-    s = (m - np.float32(1)) / (m + np.float32(1))
-    q = s * s
-    series = np.float32(1 / 7) + q * np.float32(1 / 9)
-    series = np.float32(1 / 5) + q * series
-    series = np.float32(1 / 3) + q * series
-    return n * _LN2 + np.float32(2) * s * (np.float32(1) + q * series)

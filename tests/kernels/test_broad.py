@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pxdask.kernels.broad import broad_sums, make_limits, make_quantities
+from pxdask.kernels.broad import make_limits, make_quantities
+from pxdask.kernels.broad_sums import broad_sums, make_memory
 from pxdask.kernels.classes import N_CLASS, class_summaries
 from pxdask.kernels.rdsps import make_search, search
 from pxdask.kernels.vector_sums import N_TOGETHER
@@ -27,6 +28,37 @@ def summaries(sums, low, high):
     return quantiles[0], *moments[0]
 
 
+def memory_for(n_sed, quantities, models):
+    return make_memory(n_sed, quantities, n_band=len(models), keep=True)
+
+
+def test_memory_is_used_again_and_for_fewer():
+    rng = np.random.default_rng(6)
+    models = library(rng, 4, 140_000)  # more than are summed in single precision
+    seds = [sed(rng, models, 1.0) for _ in range(3)]
+    ready = make_search(*np.stack(seds, axis=1), unit_flux=1.0)
+    best = search(models, ready, dof=math.inf).best
+    per_mass = rng.normal(0, 0.2, (1, 140_000)).astype(np.float32)
+    quantities = make_quantities(per_mass, [rng.random(140_000)])
+    memory = memory_for(3, quantities, models)
+
+    def got(chosen, memory):
+        found = broad_sums(
+            models, ready, chosen, limits=limits(best[chosen], math.inf), quantities=quantities,
+            memory=memory,
+        )  # fmt: skip
+        return [each.copy() for each in found.one(len(chosen) - 1)]
+
+    got(np.arange(3), memory)
+    again = got(np.array([0, 1]), memory)
+    for one, other in zip(
+        again, got(np.array([1]), memory_for(1, quantities, models)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    total, levels = again[0], again[7]
+    assert levels.sum() == pytest.approx(total, rel=1e-5)
+
+
 @FORMS
 @pytest.mark.parametrize("snr", [0.7, 2.0, 5.0])
 def test_statistics_equal_double_precision(dof, snr):
@@ -40,8 +72,9 @@ def test_statistics_equal_double_precision(dof, snr):
     per_mass, value = rng.normal(0, 0.2, (1, n)).astype(np.float32), rng.gamma(2.0, size=n)
     quantities = make_quantities(per_mass, [value])
     found = broad_sums(
-        models, ready, np.array([0]), limits=limits(best, dof), quantities=quantities, keep=True
-    ).one(0)
+        models, ready, np.array([0]), limits=limits(best, dof), quantities=quantities,
+        memory=memory_for(1, quantities, models),
+    ).one(0)  # fmt: skip
     weight = np.exp(-0.5 * (cost - cost.min())) * (scale > 0)
     np.testing.assert_allclose(found.weight, weight, rtol=1e-3, atol=1e-7)
     assert found.total == pytest.approx(weight.sum(), rel=1e-5)
@@ -90,7 +123,7 @@ def test_sums_of_an_sed_do_not_depend_on_the_others(dof, n_model):
         chosen = np.array(chosen)
         return broad_sums(
             models, ready, chosen, limits=limits(best[chosen], dof), quantities=quantities,
-            keep=True,
+            memory=memory_for(chosen.size, quantities, models),
         )  # fmt: skip
 
     together = got(range(N_TOGETHER))
@@ -115,8 +148,9 @@ def test_models_far_from_the_others_count_in_the_end_classes():
     best = search(models, ready, dof=math.inf).best
     quantities = make_quantities(np.zeros((1, 400), np.float32), [])
     found = broad_sums(
-        models, ready, np.array([0]), limits=limits(best, math.inf), quantities=quantities
-    ).one(0)
+        models, ready, np.array([0]), limits=limits(best, math.inf), quantities=quantities,
+        memory=memory_for(1, quantities, models),
+    ).one(0)  # fmt: skip
     # costs near 12 are right to 1e-6, and weights are as far off
     assert found.scaled[0].sum() == pytest.approx(400, rel=1e-5)
     assert found.scaled[0, -1] == pytest.approx(1, rel=1e-5)
@@ -134,8 +168,9 @@ def test_a_single_model_that_counts_is_looked_for_among_all():
     seen = models.copy()
     seen[:, np.all(models == 0, axis=0)] = [[1.0], [-1.0]]
     found = broad_sums(
-        seen, ready, np.array([0]), limits=limits(best, math.inf), quantities=quantities
-    ).one(0)
+        seen, ready, np.array([0]), limits=limits(best, math.inf), quantities=quantities,
+        memory=memory_for(1, quantities, seen),
+    ).one(0)  # fmt: skip
     assert found.best == 3
     assert found.low[0] < math.log10(1.0) < found.high[0]
     assert found.scaled[0].sum() == pytest.approx(1.0, rel=1e-6)

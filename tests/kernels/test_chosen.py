@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from pxdask.kernels.chosen import chosen_likelihoods, chosen_rows
-from pxdask.kernels.likelihood import best_scale
+from pxdask.kernels.chosen import chosen_likelihoods, chosen_rows, logarithms
+from pxdask.kernels.likelihood import Scale, best_scale
 
 
 def library(rng, n_band, n_model):
@@ -78,3 +78,13 @@ def test_rows_of_a_table():
     chosen = np.arange(0, 600, 2)
     np.testing.assert_array_equal(chosen_rows(table, chosen), table[chosen].T)
     np.testing.assert_array_equal(chosen_rows(table[:, 2:3], chosen), table[chosen, 2:3].T)
+
+
+def test_logarithms_of_amplitudes_by_hand():
+    scale = Scale(np.array([100.0, 1e9, 1e-30]), np.array([9.0, 1e3, 1e-30]))
+    relative, log_scale, spread = logarithms(scale, node=1.0)
+    np.testing.assert_allclose(relative, [0.09, 1e-6, 1.0], rtol=1e-15)
+    np.testing.assert_allclose(log_scale, [2, 9, -30], rtol=1e-12)
+    # log10 of 1.09, 1.000001 and 2, right to 1e-12
+    want = [0.03742649794, 4.3429426e-7, 0.30102999566]
+    np.testing.assert_allclose(spread, want, rtol=0, atol=1e-11)
