@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pxdask.core.names import file_name
@@ -42,6 +43,10 @@ class Task:
     part: str
     key: str
 
+    def __reduce__(self) -> tuple[type[Task], tuple[str, str, str, str]]:
+        """Pickle a task as its words: a run found done is many, and dataclasses take longer."""
+        return Task, (self.galaxy_id, self.stage, self.part, self.key)
+
     def path(self, root: Path, suffix: str = SUFFIX) -> Path:
         """Where the output of this task is, or will be: always in the galaxy's folder."""
         name = file_name(self.stage, self.part, self.key)
@@ -66,6 +71,7 @@ class Keys:
     radial: str = ""
 
 
+@lru_cache  # a galaxy's tasks ask one after the other
 def galaxy_folder(root: Path, galaxy_id: str) -> Path:
     """Return a galaxy's folder; 256 shards keep directories small.
 

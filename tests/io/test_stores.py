@@ -57,6 +57,27 @@ def test_a_file_cut_short_is_noticed(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("n_left", [0, 1, 21, 22, -23, -2, -1])
+def test_what_is_cut_short_anywhere_is_not_published(tmp_path, n_left):
+    path = tmp_path / "a.zarr.zip"
+    publish(dataset(), path)
+    os.truncate(path, n_left if n_left >= 0 else path.stat().st_size + n_left)
+    assert not is_published(path)
+
+
+def test_what_has_grown_is_not_published(tmp_path):
+    path = tmp_path / "a.zarr.zip"
+    publish(dataset(), path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert not is_published(path)
+
+
+def test_a_folder_is_not_published(tmp_path):
+    (tmp_path / "a.zarr.zip").mkdir()
+    assert not is_published(tmp_path / "a.zarr.zip")
+
+
 def test_a_flipped_byte_is_noticed(tmp_path):
     path = tmp_path / "a.zarr.zip"
     publish(dataset(np.random.default_rng(1).random(1000)), path)

@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import pxdask
@@ -34,7 +36,7 @@ from pxdask.survey.tasks import tidy
 from pxdask.survey.work import is_made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pxdask.survey.inspect import GalaxyInputs
     from pxdask.survey.work import GalaxyPlan, RunContext
@@ -48,6 +50,10 @@ _SETTLED_S = 2.0
 time telling, since file systems' clocks are coarse."""
 _PASSING = "ifs"
 """The stage whose outputs are removed when what is made of them is there."""
+_TURN = Lock()
+"""Held by the thread of this process that probes."""
+_PATIENCE_S = 0.5
+"""Longest wait for other threads' probes [s]: on a local disk, one takes 0.03 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,24 @@ def probe_galaxies(
         The run.
     """
     of_run = run_digest(run)
-    return [_sealed_tasks(galaxy, run, of_run) for galaxy in galaxies]
+    with _turn():
+        return [_sealed_tasks(galaxy, run, of_run) for galaxy in galaxies]
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Let threads of a process probe one after the other, unless their files are slow to come.
+
+    A probe asks the system for little, but often. Threads that do so at once hand Python's lock to
+    each other at every question, which takes longer than the answer. Where answers come from afar,
+    waiting can be shared: who has waited for `_PATIENCE_S` begins as well.
+    """
+    alone = _TURN.acquire(timeout=_PATIENCE_S)
+    try:
+        yield
+    finally:
+        if alone:
+            _TURN.release()
 
 
 def end_galaxy(plan: GalaxyPlan, run: RunContext, complete: bool) -> None:  # noqa: FBT001  an executor passes no keywords
@@ -138,7 +161,7 @@ def _sealed_tasks(
     """Return the tasks of a galaxy's seal, if it is valid and their outputs are there."""
     name = str(galaxy["id"])
     try:
-        facts = json.loads(seal_path(run.root, name).read_text(encoding="utf-8"))
+        facts = json.loads(seal_path(run.root, name).read_bytes())
         if facts["of"] != _galaxy_digest(galaxy, of_run):
             return None
         if not _unchanged(InputFile(*values) for values in facts["files"]):

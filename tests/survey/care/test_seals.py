@@ -1,12 +1,16 @@
 """A seal spares a plan, and never hides that something has changed."""
 
 import os
+import pickle
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from benchmarks import synthetic
+from pxdask.survey.care import seals
 from pxdask.survey.care.seals import end_galaxy, probe_galaxies
 from pxdask.survey.plan import seal_path
 from pxdask.survey.work import task_paths
@@ -109,3 +113,37 @@ def test_nothing_is_sealed_whose_images_are_new(sealed):
     seal_path(run.root, galaxy["id"]).unlink()
     end_galaxy(replace(plan, made=time.time()), run, complete=True)
     assert not seal_path(run.root, galaxy["id"]).exists()
+
+
+def test_threads_probe_one_after_the_other(sealed, monkeypatch):
+    galaxy, run, _ = sealed
+    at_once, most = [], []
+
+    def look(*_):
+        at_once.append(0)
+        most.append(len(at_once))
+        time.sleep(0.02)
+        at_once.pop()
+
+    monkeypatch.setattr(seals, "_sealed_tasks", look)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: probe_galaxies([galaxy] * 2, run), range(4)))
+    assert most == [1] * 8
+
+
+def test_nobody_waits_for_slow_files(sealed, monkeypatch):
+    """Nor is the turn given up by who did not have it."""
+    galaxy, run, plan = sealed
+    turn = threading.Lock()
+    monkeypatch.setattr(seals, "_TURN", turn)
+    monkeypatch.setattr(seals, "_PATIENCE_S", 0.01)
+    with turn:
+        assert probe_galaxies([galaxy], run) == [plan.missing]
+        assert turn.locked()
+    assert probe_galaxies([galaxy], run) == [plan.missing]
+    assert not turn.locked()
+
+
+def test_tasks_travel(sealed):
+    _, _, plan = sealed
+    assert pickle.loads(pickle.dumps(plan.missing)) == plan.missing  # noqa: S301  our own bytes
