@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 N_CLASS = 4096
 """Classes between the least and the greatest value of a quantity: its resolution."""
 
+_PART = 64
+"""Classes that are passed together on the way to a quantile."""
+
+_ROUNDED = 1e-12
+"""Part of the weight that is none: what sums in another order may differ by."""
+
 _FAST = {"contract", "reassoc", "nsz"}
 
 
@@ -80,14 +86,33 @@ def _quantiles(
     sums_of: Floats, total: float, low: float, step: float, probabilities: Floats, result: Floats
 ) -> None:
     """Fill quantiles of one quantity."""
-    below, k = 0.0, 0
+    # one class after the other takes as long as each addition waits for the one before
+    parts = _sums_of_parts(sums_of)
+    below, part = 0.0, 0
     for i in range(probabilities.size):
         target = probabilities[i] * total
-        while k < sums_of.size - 1 and below + sums_of[k] < target:
-            below += sums_of[k]
+        while part < parts.size - 1 and target - below - parts[part] > _ROUNDED * total:
+            below += parts[part]
+            part += 1
+        left, k = target - below, part * _PART
+        last = min(k + _PART, sums_of.size) - 1
+        while k < last and left - sums_of[k] > _ROUNDED * total:
+            left -= sums_of[k]
             k += 1
-        share = (target - below) / sums_of[k] if sums_of[k] > 0 else 0.0
+        share = left / sums_of[k] if sums_of[k] > 0 else 0.0
         result[i] = low + step * (k + min(max(share, 0.0), 1.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _sums_of_parts(sums_of: Floats) -> Floats:
+    """Return the weight in each `_PART` classes."""
+    parts = np.empty((sums_of.size + _PART - 1) // _PART)
+    for i in range(parts.size):
+        part, total = sums_of[i * _PART : (i + 1) * _PART], 0.0
+        for k in range(part.size):
+            total += part[k]
+        parts[i] = total
+    return parts
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

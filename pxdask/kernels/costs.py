@@ -31,7 +31,6 @@ _MOST_LN = np.float32(87.0)
 _LARGEST = np.float32(3e38)
 _LN2 = np.float32(0.6931472)
 _MANTISSA, _ONE_BITS = np.int32(0x007FFFFF), np.int32(0x3F800000)
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
 _FAST = {"contract", "reassoc", "nsz"}
 """Freedom to fuse and to reorder sums; NaN and infinity keep their meaning."""
 

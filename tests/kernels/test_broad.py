@@ -182,13 +182,3 @@ def test_a_constant_has_no_width():
     sums = np.bincount(quantities.level[0], minlength=N_CLASS).astype(float)
     _, mean, variance = summaries(sums, quantities.low[0], quantities.high[0])
     assert (mean, variance) == (3.0, 0.0)
-
-
-def test_weight_near_the_ends():
-    sums = np.zeros((1, 100))
-    sums[0, [0, 50, 99]] = 1.0, 2.0, 5.0
-    edges = np.array([[0.02, 0.98]])
-    low, high = np.zeros(1), np.ones(1)
-    shares = class_summaries(sums, low, high, PROBABILITIES, edges)[2]
-    np.testing.assert_allclose(shares, [[1 / 8, 5 / 8]])
-    assert np.isnan(class_summaries(sums, low, high, PROBABILITIES, edges * np.nan)[2]).all()
