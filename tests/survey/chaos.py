@@ -9,10 +9,12 @@ killed cannot tell.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import random
 import signal
 import time
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,9 +51,13 @@ SLOW_S = 0.05
 
 
 def content(task: Task) -> bytes:
-    """Return what a task writes: an archive whose comment differs between tasks."""
-    comment = f"{task.galaxy_id} {task.stage} {task.part} ".encode() * 200
-    return synthetic.EMPTY_ZIP[:-2] + len(comment).to_bytes(2, "little") + comment
+    """Return what a task writes: an archive of a file that differs between tasks."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr(
+            zipfile.ZipInfo("task"), f"{task.galaxy_id} {task.stage} {task.part} " * 200
+        )
+    return archive.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
