@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 
     from pxdask.survey.work import RunContext
 
-N_MINI = 24
+N_MINI = 16
 """Galaxies of a real, if tiny, survey."""
+N_FIRST = 4
+"""Galaxies before it that are not timed."""
 N_SOAK = 10_000
 N_MILLION = 1_000_000
 THREADS = 8
@@ -63,24 +65,30 @@ def measure(parts: Sequence[str] = ("mini", "soak", "million")) -> list[Row]:
 
 def _mini(root: Path) -> list[Row]:
     """Time a real survey on 1 and 2 workers, and one that finds everything done."""
-    root.mkdir()
+    few, root = root / "few", root / "all"
+    for folder in (few, root):
+        folder.mkdir(parents=True)
+    first = make_survey(few, N_FIRST)
     catalog, config = make_survey(root, N_MINI)
-    walls = []
-    for n_worker in (1, 2):
+    walls: dict[int, float] = {}
+    # twice each, as other work on the machine comes and goes
+    for k, n_worker in enumerate((1, 2, 2, 1)):
         with pxdask.connect("local", workers=n_worker) as client:
-            options = {"root": root, "progress": False}
             # the first galaxies compile, and make the models
-            pxdask.submit(catalog, config, root / f"warm-{n_worker}", client, **options)
+            pxdask.submit(*first, few / f"run-{k}", client, root=few, progress=False)
             start = time.perf_counter()
-            run = pxdask.submit(catalog, config, root / f"run-{n_worker}", client, **options)
-            walls.append(time.perf_counter() - start)
+            run = pxdask.submit(
+                catalog, config, root / f"run-{k}", client, root=root, progress=False
+            )
+            wall = time.perf_counter() - start
+            walls[n_worker] = min(wall, walls.get(n_worker, wall))
     start = time.process_time()
     done = pxdask.submit(catalog, config, run.store, root=root, serial=True, progress=False)
     again = 1e3 * (time.process_time() - start) / N_MINI
     work = 1e3 * float(done.manifest()["seconds"].sum()) / N_MINI
     return [
         row("survey_resume_ms_per_galaxy", again, "ms", baseline=work),
-        row("survey_scaling_2_workers", walls[0] / walls[1], "x", baseline=1.0, goal=">= 1.8"),
+        row("survey_scaling_2_workers", walls[1] / walls[2], "x", baseline=1.0, goal=">= 1.8"),
     ]
 
 
